@@ -1,0 +1,56 @@
+"""Gaia: MapReduce for one big machine, written as ordinary Python, with a native core."""
+
+from gaia.errors import (
+    GaiaError,
+    InputError,
+    OutputError,
+    PipelineError,
+    StepError,
+    TableError,
+    WorkerError,
+    hide_own_frames,
+)
+from gaia.pipeline.graph import Compression, FileSpec, Format
+from gaia.pipeline.operators import Context, Joiner, Mapper, Run
+from gaia.pipeline.output import Output
+from gaia.pipeline.pipeline import Pipeline
+from gaia.pipeline.table import PTable
+from gaia.runner.local import LocalRunner
+from gaia.runner.result import RunResult, Table, read_table
+
+TXT = Format.TXT
+JSONL = Format.JSONL
+NONE = Compression.NONE
+ZSTD = Compression.ZSTD
+GZIP = Compression.GZIP
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GZIP",
+    "JSONL",
+    "NONE",
+    "TXT",
+    "ZSTD",
+    "Context",
+    "FileSpec",
+    "GaiaError",
+    "InputError",
+    "Joiner",
+    "LocalRunner",
+    "Mapper",
+    "Output",
+    "OutputError",
+    "PTable",
+    "Pipeline",
+    "PipelineError",
+    "Run",
+    "RunResult",
+    "StepError",
+    "Table",
+    "TableError",
+    "WorkerError",
+    "read_table",
+]
+
+hide_own_frames()

@@ -1,0 +1,134 @@
+"""The native core: the loops that run once per record or per byte."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+R = TypeVar("R")
+
+class Codec:
+    """How records of one type stand in the lines of one format.
+
+    `record_type` is a `gaia.pipeline.records.RecordType`; `format` is `txt` or `jsonl`. Another
+    encoding than UTF-8, or another error handler, is for reading `str` only.
+    """
+
+    def __new__(
+        cls, record_type: Any, format: str, *, encoding: str = "utf-8", errors: str = "strict"
+    ) -> Codec: ...
+    def encode(self, record: Any) -> bytes:
+        """The line for a record, without its line end.
+
+        Raises `TypeError` for a value of another type than declared, `ValueError` for one that the
+        format cannot hold.
+        """
+
+    def decode(self, line: bytes) -> Any:
+        """The record on a line, given without its line end. Raises `ValueError` if it is none."""
+
+class Lines:
+    """The lines that start in bytes `[start, end)` of a local file, given by its path, or of an
+    iterator of bytes, read from its beginning. Every line belongs to exactly one of the ranges into
+    which an input is cut. `crlf` takes a carriage return before the newline off as well."""
+
+    def __new__(
+        cls,
+        source: str | Iterable[bytes],
+        start: int = 0,
+        end: int | None = None,
+        *,
+        skip_header: bool = False,
+        skip_bom: bool = False,
+        crlf: bool = False,
+    ) -> Lines: ...
+
+class RecordReader(Iterator[Any]):
+    """The records on lines."""
+
+    def __new__(cls, lines: Lines, codec: Codec) -> RecordReader: ...
+    def __next__(self) -> Any: ...
+
+class Output:
+    """One table as one task writes it, into a bundle at `path`."""
+
+    def __new__(
+        cls,
+        table: str,
+        codec: Codec,
+        path: str,
+        *,
+        shards: int,
+        key: Callable[[Any], Any] | Sequence[int] | None,
+        custom: Callable[[Any], str] | None,
+        kept: int | None,
+        plain_key: Callable[[Any], Any],
+        compression: str,
+        level: int,
+        frame_bytes: int,
+        budget: int,
+    ) -> Output: ...
+    def finish(self) -> tuple[bytes, list[str]]:
+        """Writes out what is buffered. Returns the index, as packed little-endian entries of
+        `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards
+        in the order of their numbers. Without any record, no file is made."""
+
+class TaskState:
+    """What the contexts of one task share: where it is in its input, and what it has counted."""
+
+    def __new__(cls, input_file: str, metadata: Any, shard: int | None) -> TaskState: ...
+    counters: dict[str, int]
+    freq_maps: dict[str, Counter[Any]]
+    input_file: str
+    input_pos: int
+    failed: tuple[str, str] | None
+    """The step that raised and the `repr` of its record."""
+    parse_errors: tuple[int, list[tuple[int, str]]]
+    """How many records failed to parse; position and message of the first of them."""
+
+    def enter(self, input_file: str) -> None:
+        """The task goes on to another file of its input."""
+
+class Context(Generic[R]):
+    """The native side of `gaia.Context`: what leaves a step goes to its table's outputs and to the
+    steps behind it, `consumers`, which are `(step, call, function or codec, context)`."""
+
+    def __new__(
+        cls,
+        state: TaskState,
+        outputs: Sequence[Output],
+        consumers: Sequence[tuple[str, str, Any, Context[Any]]],
+    ) -> Context[R]: ...
+    def write(self, record: R, /, *, shard: int | str | None = None) -> None: ...
+    def inc(self, counter: str, n: int = 1) -> None: ...
+    def freq_map(self, name: str) -> Counter[Any]: ...
+    def set_output_shard(self, shard: int | str | None) -> None: ...
+    def close_shard(self, shard: int | str) -> None: ...
+    @property
+    def input_file(self) -> str: ...
+    @property
+    def input_pos(self) -> int: ...
+    @property
+    def metadata(self) -> Any: ...
+    @property
+    def shard(self) -> Any: ...
+    def traffic(self) -> tuple[int, int]:
+        """Calls of the steps behind this context, and writes to it."""
+
+def feed_lines(lines: Lines, codec: Codec, target: Context[Any], lenient: bool) -> int:
+    """Passes the record on every line to `target`; returns how many there were. With `lenient`, a
+    line that does not parse is counted and left out."""
+
+def feed_records(records: Iterable[Any], target: Context[Any], start: int) -> int:
+    """Passes every record to `target`, the first of them at position `start`."""
+
+def shard_of(key: Any, shards: int, plain_key: Callable[[Any], Any]) -> int:
+    """The shard of a key among `shards`: what a write's sharding does with it."""
+
+def compress(raw: bytes, codec: str, level: int) -> bytes:
+    """One frame of `raw`; of nothing, the content of a valid empty file."""
+
+def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
+    """Appends byte ranges `(path, offset, length)` of files to the file at `target`."""
+
+def die_with_parent() -> None:
+    """Has this process killed when its parent dies, where the system can do it."""

@@ -1,0 +1,40 @@
+"""A task's output for all shards of one table, and its index."""
+
+import struct
+from collections import defaultdict
+
+import attrs
+
+_ENTRY = struct.Struct("<IIQQQ")
+
+
+@attrs.frozen
+class Frame:
+    """A run of bytes in a bundle that belongs to one shard. `raw` is its size decompressed."""
+
+    path: str
+    offset: int
+    stored: int
+    raw: int
+    records: int
+
+
+@attrs.frozen
+class Bundle:
+    """A bundle's path and its index, as the native core packs it.
+
+    `names` are those of custom shards; other shards are numbers.
+    """
+
+    table: str
+    path: str
+    index: bytes
+    names: tuple[str, ...]
+
+    def frames(self) -> dict[int | str, list[Frame]]:
+        """The frames of every shard that has any."""
+        found: dict[int | str, list[Frame]] = defaultdict(list)
+        for number, records, offset, stored, raw in _ENTRY.iter_unpack(self.index):
+            shard = self.names[number] if self.names else number
+            found[shard].append(Frame(self.path, offset, stored, raw, records))
+        return found

@@ -1,0 +1,163 @@
+"""Commit: the frames of all tasks become shard files, and a folder of them the table."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import attrs
+
+from gaia import _core
+from gaia.errors import OutputError, TableError
+from gaia.io.bundle import Frame
+from gaia.io.files import reason
+from gaia.io.manifest import COUNTERS, MANIFEST, Shard, ShardFile, read_manifest, shard_path
+
+
+@attrs.frozen
+class ShardJob:
+    """A shard to be made of frames. `whole` is the bundle that holds nothing but this shard."""
+
+    key: int | str
+    frames: tuple[Frame, ...]
+    whole: str | None
+
+
+@attrs.frozen
+class Layout:
+    """How the shards of a table are named and compressed. `folder` is where they are made."""
+
+    table: str
+    folder: str
+    suffix: str
+    compression: str
+    level: int
+    shards: int | None
+    max_shard_bytes: int | None
+
+
+def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
+    """Makes the files of shards, by concatenation alone: nothing is encoded again.
+
+    Raises:
+        OutputError: The destination cannot be written.
+    """
+    try:
+        return [_make_shard(layout, job) for job in jobs]
+    except OSError as error:
+        raise OutputError(
+            f"cannot write table `{layout.table}` to {layout.folder}: {reason(error)}"
+        ) from None
+
+
+def _make_shard(layout: Layout, job: ShardJob) -> Shard:
+    files = []
+    limit = layout.max_shard_bytes
+    for part, frames in enumerate(_parts(job.frames, limit)):
+        name = shard_path(
+            layout.table, job.key, layout.shards, layout.suffix, part if limit else None
+        )
+        path = os.path.join(layout.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if job.whole is not None and len(frames) == len(job.frames):
+            os.rename(job.whole, path)
+        elif frames:
+            _core.concat(path, _runs(frames))
+        else:
+            with open(path, "xb") as file:
+                file.write(_core.compress(b"", layout.compression, layout.level))
+        files.append(ShardFile(name, os.path.getsize(path)))
+    records = sum(frame.records for frame in job.frames)
+    return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))
+
+
+def _parts(frames: tuple[Frame, ...], limit: int | None) -> Iterator[tuple[Frame, ...]]:
+    """Cuts a shard's frames into files of at most `limit` raw bytes; at least one file."""
+    if limit is None or not frames:
+        yield frames
+        return
+    part: list[Frame] = []
+    size = 0
+    for frame in frames:
+        if part and size + frame.raw > limit:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(frame)
+        size += frame.raw
+    yield tuple(part)
+
+
+def _runs(frames: tuple[Frame, ...]) -> list[tuple[str, int, int]]:
+    """Byte ranges to copy, with neighbours in one bundle joined."""
+    runs: list[tuple[str, int, int]] = []
+    for frame in frames:
+        if runs:
+            path, offset, length = runs[-1]
+            if path == frame.path and offset + length == frame.offset:
+                runs[-1] = (path, offset, length + frame.stored)
+                continue
+        runs.append((frame.path, frame.offset, frame.stored))
+    return runs
+
+
+def publish(staged: str, final: str) -> None:
+    """Puts a finished folder in the place of the table that was there, if any.
+
+    Files in the old folder that are not the table's are kept.
+
+    Raises:
+        OutputError: What is there was not made by Gaia, or cannot be replaced.
+    """
+    check_replaceable(final)
+    try:
+        if not os.path.isdir(final):
+            os.rename(staged, final)
+            return
+        old = f"{staged}.old"
+        kept = _foreign_files(final)
+        os.rename(final, old)
+        os.rename(staged, final)
+        for name in kept:
+            target = os.path.join(final, name)
+            if not os.path.lexists(target):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.rename(os.path.join(old, name), target)
+        shutil.rmtree(old)
+    except OSError as error:
+        raise OutputError(f"cannot replace {final}: {reason(error)}") from None
+
+
+def check_replaceable(final: str) -> None:
+    """Refuses to write a table where something else is.
+
+    Raises:
+        OutputError: There is a file, or a folder with content that is no table.
+    """
+    if not os.path.lexists(final):
+        return
+    if not os.path.isdir(final):
+        raise OutputError(
+            f"expected a folder or nothing at {final}, where a table is to be written"
+        )
+    if not os.listdir(final):
+        return
+    try:
+        read_manifest(final)
+    except TableError as error:
+        raise OutputError(
+            f"{final} is to be replaced by a table, but it holds something else ({error}); "
+            "remove it or choose another dest_dir or name"
+        ) from None
+
+
+def _foreign_files(folder: str) -> list[str]:
+    if not os.listdir(folder):
+        return []
+    own = {file.path for shard in read_manifest(folder).shards for file in shard.files}
+    own |= {MANIFEST, COUNTERS}
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.relpath(os.path.join(parent, name), folder)
+            if path not in own:
+                found.append(path)
+    return found

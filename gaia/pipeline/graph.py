@@ -1,0 +1,158 @@
+"""The graph: frozen nodes, each with the user's line that made it."""
+
+import enum
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+
+class Format(enum.Enum):
+    """How records stand in a file: one a line.
+
+    `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
+    """
+
+    TXT = "txt"
+    JSONL = "jsonl"
+
+
+class Compression(enum.Enum):
+    """How shards are compressed: `ZSTD`, `GZIP` or `NONE`."""
+
+    NONE = "none"
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+
+@attrs.frozen
+class FileSpec:
+    """Input files with what is known of them.
+
+    Args:
+        glob: A path or glob.
+        shard: The shard that these files are; tables that are written without a sharding keep it.
+        metadata: Any picklable value, readable as `ctx.metadata`.
+    """
+
+    glob: str
+    shard: int | None = None
+    metadata: Any = None
+
+
+@attrs.frozen
+class Files:
+    """Lines of text files, read as records of one format."""
+
+    specs: tuple[FileSpec, ...]
+    format: Format
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    skip_header: bool = False
+
+
+@attrs.frozen
+class Records:
+    """Records held in the plan itself."""
+
+    records: tuple[Any, ...] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class StoredTable:
+    """A table that an earlier run wrote."""
+
+    path: str
+
+
+@attrs.frozen(eq=False)
+class Read:
+    """Where records come in."""
+
+    name: str
+    source: Files | Records | StoredTable
+    type: Any
+    location: str
+
+
+class Call(enum.Enum):
+    """What a step does with each record."""
+
+    DO = "do"
+    MAP = "map"
+    FILTER = "filter"
+    FLAT_MAP = "flat_map"
+    AS = "as"
+
+
+@attrs.frozen(eq=False)
+class Step:
+    """User code that sees records one by one."""
+
+    name: str
+    parent: "Node"
+    call: Call
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    type: Any
+    location: str
+
+
+@attrs.frozen(eq=False)
+class JoinInput:
+    """A table and the joiner's method that takes its records."""
+
+    node: "Node"
+    handler: Callable[..., Any]
+    location: str
+
+
+@attrs.frozen(eq=False)
+class Join:
+    """User code that sees whole shards of written tables."""
+
+    name: str
+    joiner: type
+    inputs: tuple[JoinInput, ...]
+    args: tuple[Any, ...]
+    type: Any
+    location: str
+
+
+Node: TypeAlias = Read | Step | Join
+
+
+@attrs.frozen
+class ModN:
+    """Shard by key: `key` is field names, a function, or None for the record itself."""
+
+    shards: int
+    key: tuple[str, ...] | Callable[[Any], Any] | None
+
+
+@attrs.frozen
+class Custom:
+    """Shard by the name that a function returns."""
+
+    function: Callable[[Any], str]
+
+
+@attrs.frozen(eq=False)
+class Write:
+    """A table that is written. Without a sharding it keeps the shards of its input."""
+
+    name: str
+    node: Node
+    format: Format
+    location: str
+    sharding: ModN | Custom | None = None
+    compression: Compression = Compression.NONE
+    level: int = 0
+    max_shard_bytes: int | None = None
+
+
+def source_of(node: Node) -> Read | Join:
+    """The read or join at the head of the node's stage."""
+    while isinstance(node, Step):
+        node = node.parent
+    return node

@@ -1,0 +1,140 @@
+"""Outputs: how a table is sharded, compressed and named."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from gaia.errors import PipelineError
+from gaia.pipeline.graph import Compression, Custom, ModN, Write
+from gaia.pipeline.records import can_be_key, record_type, type_name
+from gaia.pipeline.signatures import misfit
+
+T = TypeVar("T")
+
+_LEVELS = {
+    Compression.NONE: (0, 0, 0),
+    Compression.ZSTD: (-7, 1, 22),
+    Compression.GZIP: (0, 6, 9),
+}
+_MAX_SHARDS = 1_000_000
+
+
+@attrs.frozen(eq=False)
+class Output(Generic[T]):
+    """A table that will be written, as `table.write(name, format)` returns it.
+
+    Each method changes how it is written and returns it again.
+
+    >>> import gaia
+    >>> words = gaia.Pipeline("p").from_records(["a", "b"], name="words")
+    >>> output = words.write("words", gaia.TXT).with_mod_n_sharding(4, lambda word: word)
+    >>> output.and_compress(gaia.ZSTD, level=3).name
+    'words'
+    """
+
+    name: str
+    _writes: dict[str, Write]
+
+    def with_mod_n_sharding(
+        self, n: int, key: str | tuple[str, ...] | Callable[[T], Any] | None = None
+    ) -> "Output[T]":
+        """Spreads records over `n` shards by key: equal keys, one shard.
+
+        Args:
+            n: Number of shards; the table gets exactly so many files.
+            key: A field's name, a tuple of them, or a function of the record that returns an int
+                (used as it is, modulo n), str, bytes (by their xxh3-64 fingerprint) or a tuple of
+                these. Without it, a table of single values is spread by the value itself.
+
+        Raises:
+            PipelineError: No such field, or one whose values have no canonical form.
+        """
+        if not isinstance(n, int) or not 1 <= n <= _MAX_SHARDS:
+            self._refuse(f"expected a number of shards from 1 to {_MAX_SHARDS:,}, got {n!r}")
+        return self._with(sharding=ModN(n, self._key(key)))
+
+    def with_custom_sharding(self, function: Callable[[T], str]) -> "Output[T]":
+        """Spreads records over shards by name: one file for every name that `function` returns.
+
+        Names may have subfolders (`"fr/news"`); one that would leave the table's folder stops the
+        run. Such a table cannot be joined.
+        """
+        if not callable(function):
+            self._refuse(f"expected a function of the record, got {function!r}")
+        return self._with(sharding=Custom(function))
+
+    def with_max_shard_size(self, raw_mb: float) -> "Output[T]":
+        """Cuts every shard into files of at most `raw_mb` MB (10^6 bytes before compression).
+
+        Only a single record that is larger than that makes a larger file.
+        """
+        if not raw_mb > 0:
+            self._refuse(f"expected a size in MB above 0, got {raw_mb!r}")
+        return self._with(max_shard_bytes=max(1, int(raw_mb * 1e6)))
+
+    def and_compress(self, codec: Compression, level: int | None = None) -> "Output[T]":
+        """Compresses the shards: `ZSTD` (levels -7 to 22, default 1), `GZIP` (0 to 9, default 6)
+        or `NONE`."""
+        if not isinstance(codec, Compression):
+            self._refuse(f"expected gaia.ZSTD, gaia.GZIP or gaia.NONE, got {codec!r}")
+        low, default, high = _LEVELS[codec]
+        level = default if level is None else level
+        if not low <= level <= high:
+            self._refuse(f"expected a {codec.name} level from {low} to {high}, got {level}")
+        return self._with(compression=codec, level=level)
+
+    def _key(
+        self, key: str | tuple[str, ...] | Callable[[T], Any] | None
+    ) -> tuple[str, ...] | Callable[[T], Any] | None:
+        tp = self._writes[self.name].node.type
+        described = record_type(tp)
+        if callable(key):
+            if why := misfit(key, (None,), "the key function"):
+                self._refuse(why)
+            return key
+        fields = {field.name: field for field in described.fields}
+        if key is None:
+            if described.kind in ("class", "json"):
+                self._refuse(
+                    f"expected a key: a field of `{type_name(tp)}`"
+                    f"{_listed(list(fields))} or a function of the record"
+                )
+            return None
+        names = (key,) if isinstance(key, str) else tuple(key)
+        if not names:
+            self._refuse("expected at least one field as key, got ()")
+        for name in names:
+            if name not in fields:
+                self._refuse(
+                    f"expected a field of `{type_name(tp)}`{_listed(list(fields))} as key, "
+                    f"got {name!r}"
+                )
+            if not can_be_key(fields[name]):
+                self._refuse(
+                    f"expected a key that is str, bytes, int, float, bool, datetime or Enum, "
+                    f"but field `{name}` is `{type_name(fields[name].type)}`"
+                )
+        return names
+
+    def _with(self, **changes: Any) -> "Output[T]":
+        self._writes[self.name] = attrs.evolve(self._writes[self.name], **changes)
+        return self
+
+    def _refuse(self, message: str) -> None:
+        raise PipelineError(message, step=f"write {self.name}")
+
+
+def check_table_name(name: str) -> str | None:
+    """Why a name cannot be a table's folder, or None if it can."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        return (
+            f"expected a table name of letters, digits, `.`, `-` and `_` "
+            f"that starts with a letter or digit, got {name!r}"
+        )
+    return None
+
+
+def _listed(names: list[str]) -> str:
+    return f" ({', '.join(names)})" if names else " (it has none)"

@@ -1,0 +1,299 @@
+"""Planning: from the graph to stages. Pure functions of frozen data."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from gaia.errors import PipelineError
+from gaia.pipeline.graph import (
+    Call,
+    Compression,
+    Custom,
+    Files,
+    Format,
+    Join,
+    ModN,
+    Node,
+    Records,
+    Step,
+    StoredTable,
+    Write,
+    source_of,
+)
+from gaia.pipeline.records import type_name
+
+
+@attrs.frozen
+class Table:
+    """A table that a stage writes. `shards` is None where their names are made by a function."""
+
+    name: str
+    type: Any
+    format: Format
+    sharding: ModN | Custom | None
+    shards: int | None
+    compression: Compression
+    level: int
+    max_shard_bytes: int | None
+
+
+@attrs.frozen
+class Branch:
+    """A step of a stage with what hangs on it: the tables it is written to, and further steps.
+
+    `call` is None for the head of a stage, whose records come from its source.
+    """
+
+    name: str
+    type: Any
+    call: Call | None
+    function: Callable[..., Any] | None
+    args: tuple[Any, ...]
+    tables: tuple[Table, ...]
+    branches: tuple["Branch", ...]
+
+
+@attrs.frozen
+class Input:
+    """A table that a join reads, and the name of the joiner's method that takes its records."""
+
+    table: str
+    handler: str
+    type: Any
+
+
+@attrs.frozen
+class Stage:
+    """What runs in one pass: a source, and the steps fused behind it.
+
+    A read has a `source`; a join has `joiner`, `args`, `inputs` and `shards`.
+    """
+
+    name: str
+    root: Branch
+    source: Files | Records | StoredTable | None = None
+    joiner: type | None = None
+    args: tuple[Any, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    shards: int | None = None
+
+    def tables(self) -> Iterator[Table]:
+        """All tables that the stage writes."""
+        for branch in walk(self.root):
+            yield from branch.tables
+
+
+@attrs.frozen
+class Plan:
+    """The stages of a pipeline, in an order in which they can run."""
+
+    pipeline: str
+    stages: tuple[Stage, ...]
+
+
+def walk(branch: Branch) -> Iterator[Branch]:
+    """The branch and all below it, parents first."""
+    yield branch
+    for child in branch.branches:
+        yield from walk(child)
+
+
+def plan(pipeline: str, nodes: tuple[Node, ...], writes: Mapping[str, Write]) -> Plan:
+    """Cuts the graph into stages.
+
+    Nodes come in the order in which they were made, so every join follows its inputs. A source
+    without any step or write behind it is left out.
+
+    Raises:
+        PipelineError: A write has no sharding where it needs one, or a join's inputs do not match.
+    """
+    for write in writes.values():
+        shard_count(write, writes)
+    stages = []
+    for node in nodes:
+        if isinstance(node, Step):
+            continue
+        root = _branch(node, nodes, writes)
+        if isinstance(node, Join):
+            inputs = check_join(node, writes)
+            stages.append(
+                Stage(
+                    name=node.name,
+                    root=root,
+                    joiner=node.joiner,
+                    args=node.args,
+                    inputs=tuple(
+                        Input(write.name, bound.handler.__name__, bound.node.type)
+                        for bound, write in zip(node.inputs, inputs, strict=True)
+                    ),
+                    shards=shard_count(inputs[0], writes),
+                )
+            )
+        elif root.tables or root.branches:
+            stages.append(Stage(node.name, root, source=node.source))
+    return Plan(pipeline, tuple(stages))
+
+
+def check_join(join: Join, writes: Mapping[str, Write]) -> list[Write]:
+    """The written tables that a join reads, one for each of its inputs.
+
+    Raises:
+        PipelineError: An input is not written by number of shard, or the numbers differ.
+    """
+    chosen = []
+    for bound in join.inputs:
+        written = [write for write in writes.values() if write.node is bound.node]
+        if not written:
+            raise PipelineError(
+                f"expected written tables as inputs, but `{bound.node.name}` is not written; "
+                "call its .write(name, format).with_mod_n_sharding(n, key) before the join",
+                step=join.name,
+                location=bound.location,
+            )
+        counted = [write for write in written if not isinstance(write.sharding, Custom)]
+        if not counted:
+            raise PipelineError(
+                f"expected inputs sharded by number, but table `{written[0].name}` has custom "
+                "shards; write it once more with_mod_n_sharding(n, key)",
+                step=join.name,
+                location=bound.location,
+            )
+        chosen.append(counted[0])
+    counts = {write.name: shard_count(write, writes) for write in chosen}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"`{name}` has {count}" for name, count in counts.items())
+        raise PipelineError(
+            f"expected inputs with the same number of shards, but {shown}",
+            step=join.name,
+            location=join.location,
+        )
+    return chosen
+
+
+def shard_count(write: Write, writes: Mapping[str, Write]) -> int | None:
+    """How many shards a table gets; None where a function names them.
+
+    Raises:
+        PipelineError: The table has no sharding, and no shards of its input to keep.
+    """
+    if isinstance(write.sharding, ModN):
+        return write.sharding.shards
+    if isinstance(write.sharding, Custom):
+        return None
+    source = source_of(write.node)
+    if isinstance(source, Join):
+        return shard_count(check_join(source, writes)[0], writes)
+    if isinstance(source.source, Files):
+        numbers = [spec.shard for spec in source.source.specs]
+        if None not in numbers:
+            return 1 + max(number for number in numbers if number is not None)
+    raise PipelineError(
+        f"expected a sharding for table `{write.name}`, whose input `{source.name}` has no shards "
+        "to keep; add .with_mod_n_sharding(n, key) or .with_custom_sharding(function)",
+        step=f"write {write.name}",
+        location=write.location,
+    )
+
+
+def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) -> Branch:
+    tables = tuple(
+        Table(
+            name=write.name,
+            type=node.type,
+            format=write.format,
+            sharding=write.sharding,
+            shards=shard_count(write, writes),
+            compression=write.compression,
+            level=write.level,
+            max_shard_bytes=write.max_shard_bytes,
+        )
+        for write in writes.values()
+        if write.node is node
+    )
+    children = [step for step in nodes if isinstance(step, Step) and step.parent is node]
+    branches = tuple(_branch(child, nodes, writes) for child in children)
+    if isinstance(node, Step):
+        return Branch(node.name, node.type, node.call, node.function, node.args, tables, branches)
+    return Branch(node.name, node.type, None, None, (), tables, branches)
+
+
+def explain(plan: Plan) -> str:
+    """The plan as text."""
+    tables = [table for stage in plan.stages for table in stage.tables()]
+    lines = [
+        f"pipeline {plan.pipeline}: {_count(len(plan.stages), 'stage')}, "
+        f"{_count(len(tables), 'table')}"
+    ]
+    for number, stage in enumerate(plan.stages, 1):
+        lines += ["", f"stage {number}: {stage.name}"]
+        if stage.source is not None:
+            what = _source(stage.source)
+            lines.append(f"  read {stage.name}: {what} -> {type_name(stage.root.type)}")
+        else:
+            assert stage.joiner is not None
+            lines.append(
+                f"  join {stage.name}: {_called(stage.joiner, stage.args)} over "
+                f"{_count(stage.shards or 0, 'shard')} -> {type_name(stage.root.type)}"
+            )
+            lines += [f"    <- {entry.table} by {entry.handler}" for entry in stage.inputs]
+        lines += _explain_branch(stage.root, "    ")
+    return "\n".join(lines)
+
+
+def _explain_branch(branch: Branch, indent: str) -> list[str]:
+    lines = [f"{indent}write {table.name}: {_written(table)}" for table in branch.tables]
+    for child in branch.branches:
+        assert child.call is not None
+        if child.call is Call.AS:
+            did = f"as {child.name}"
+        else:
+            verb = "map" if child.call is Call.DO else child.call.value
+            did = f"{verb} {child.name}: {_called(child.function, child.args)}"
+        lines.append(f"{indent}{did} -> {type_name(child.type)}")
+        lines += _explain_branch(child, indent + "  ")
+    return lines
+
+
+def _source(source: Files | Records | StoredTable) -> str:
+    if isinstance(source, Records):
+        return _count(len(source.records), "record")
+    if isinstance(source, StoredTable):
+        return f"table {source.path}"
+    globs = [spec.glob for spec in source.specs]
+    shown = ", ".join(globs[:3]) + (f" and {len(globs) - 3} more" if len(globs) > 3 else "")
+    return f"{source.format.value} {shown}"
+
+
+def _written(table: Table) -> str:
+    parts = [table.format.value]
+    if isinstance(table.sharding, Custom):
+        parts.append(f"shards named by {_label(table.sharding.function)}")
+    elif isinstance(table.sharding, ModN):
+        key = table.sharding.key
+        by = "record" if key is None else _label(key) if callable(key) else ", ".join(key)
+        parts.append(f"{_count(table.sharding.shards, 'shard')} by {by}")
+    else:
+        parts.append(f"{_count(table.shards or 0, 'shard')} of the input")
+    if table.max_shard_bytes is not None:
+        parts.append(f"files of {table.max_shard_bytes / 1e6:g} MB at most")
+    if table.compression is not Compression.NONE:
+        parts.append(f"{table.compression.value} {table.level}")
+    return ", ".join(parts)
+
+
+def _called(function: Any, args: tuple[Any, ...]) -> str:
+    shown = []
+    for arg in args:
+        text = repr(arg)
+        shown.append(text if len(text) <= 40 else f"{text[:37]}...")
+    return f"{_label(function)}({', '.join(shown)})"
+
+
+def _label(function: Any) -> str:
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name.rpartition("<locals>.")[2]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

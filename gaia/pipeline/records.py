@@ -1,0 +1,329 @@
+"""Record types: what a table can hold, and how each type is taken apart and put together.
+
+A record is a `str`, `bytes`, `int`, `float`, `bool` or `dict` (JSON), or an instance of an attrs
+class, a dataclass, a NamedTuple or a msgspec.Struct whose fields are of those types, of `datetime`,
+`date` or an `Enum`, optional, or of anything that msgspec can read from JSON: lists, tuples, dicts,
+nested records.
+"""
+
+import dataclasses
+import datetime
+import enum
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+SCALARS = {str: "str", bytes: "bytes", int: "int", float: "float", bool: "bool"}
+_SUPPORTED = (
+    "str, bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct"
+)
+
+
+class UnsupportedTypeError(TypeError):
+    """A type that no table can hold; the message says which part of it."""
+
+
+@attrs.frozen
+class Field:
+    """One field of a record class.
+
+    `kind` is the name of a kind of value in the native core; `encode` and `decode` are its
+    conversions where it needs them. `init` is the name by which the class takes the field, None if
+    it does not.
+    """
+
+    name: str
+    type: Any
+    kind: str
+    optional: bool
+    encode: Callable[[Any], Any] | None
+    decode: Callable[[Any], Any] | None
+    init: str | None
+
+
+@attrs.frozen
+class RecordType:
+    """What the native core has to know of a type in order to write and read its records.
+
+    `build` says how a record is made from its fields: `fill` an empty object, `call` the class, or
+    make a `tuple`. `from_text` is the class's own reader of lines, if it has one.
+    """
+
+    type: Any
+    kind: str
+    fields: tuple[Field, ...] = ()
+    build: str = ""
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+    from_text: Callable[[str], Any] | None = None
+    to_json: Callable[[Any], Any] | None = None
+    from_json: Callable[[bytes], Any] | None = None
+
+
+@functools.cache
+def record_type(tp: Any) -> RecordType:
+    """Describes a type.
+
+    Raises:
+        UnsupportedTypeError: No table can hold it.
+
+    >>> record_type(int).kind
+    'int'
+    >>> record_type(set)
+    Traceback (most recent call last):
+    ...
+    gaia.pipeline.records.UnsupportedTypeError: `set` is not a type of record; expected str, \
+bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct
+    """
+    if tp in SCALARS:
+        return RecordType(tp, SCALARS[tp], from_json=_json_reader(tp))
+    if tp is dict or typing.get_origin(tp) is dict:
+        read = _json_reader(tp)
+        return RecordType(tp, "json", encode=_json_writer(tp), decode=read, from_json=read)
+    found = _fields_of(tp)
+    if found is None:
+        raise UnsupportedTypeError(
+            f"`{type_name(tp)}` is not a type of record; expected {_SUPPORTED}"
+        )
+    fields, build = found
+    from_text = getattr(tp, "from_text", None)
+    if (from_text is None) != (getattr(tp, "to_text", None) is None):
+        has, lacks = ("from_text", "to_text") if from_text else ("to_text", "from_text")
+        raise UnsupportedTypeError(f"`{type_name(tp)}` defines `{has}` but not `{lacks}`")
+    return RecordType(
+        type=tp,
+        kind="class",
+        fields=fields,
+        build=build,
+        from_text=from_text,
+        to_json=_to_builtins() if _renames(tp) else None,
+        from_json=_json_reader(tp),
+    )
+
+
+def type_name(tp: Any) -> str:
+    """A type as users write it: `int`, `WordCount`, `list[str] | None`."""
+    if tp is None or tp is type(None):
+        return "None"
+    if isinstance(tp, type) and not typing.get_args(tp):
+        return tp.__qualname__.rpartition("<locals>.")[2]
+    if isinstance(tp, types.UnionType) or typing.get_origin(tp) is typing.Union:
+        return " | ".join(type_name(part) for part in typing.get_args(tp))
+    if origin := typing.get_origin(tp):
+        return f"{type_name(origin)}[{', '.join(map(type_name, typing.get_args(tp)))}]"
+    return str(tp).removeprefix("typing.")
+
+
+def field_names(tp: Any) -> tuple[str, ...]:
+    """The names of a record class's fields; none for a single value."""
+    return tuple(field.name for field in record_type(tp).fields)
+
+
+def plain_key(value: Any) -> Any:
+    """A sharding key of another type as str or int; equal keys give equal results.
+
+    >>> plain_key(datetime.date(2026, 1, 2))
+    '2026-01-02'
+    """
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, datetime.datetime):
+        if value.utcoffset() is not None:
+            value = value.astimezone(datetime.UTC)
+        return value.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if value is None:
+        return "\\N"
+    return value
+
+
+def can_be_key(field: Field) -> bool:
+    """Whether shards can be chosen by the field: its values have one canonical form."""
+    return field.kind != "json"
+
+
+def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
+    """The fields of a record class and how it is built, or None for another type."""
+    if not isinstance(tp, type):
+        return None
+    if attrs.has(tp):
+        specs: list[tuple[str, str | None]] = [
+            (a.name, a.alias if a.init else None) for a in attrs.fields(tp)
+        ]
+        stores = not any(a.validator or a.converter for a in attrs.fields(tp))
+        hooks: tuple[str, ...] = ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__")
+    elif dataclasses.is_dataclass(tp):
+        specs = [(f.name, f.name if f.init else None) for f in dataclasses.fields(tp)]
+        stores = True
+        hooks = ("__post_init__",)
+    elif issubclass(tp, tuple) and hasattr(tp, "_fields"):
+        specs = [(name, name) for name in tp._fields]
+        return _typed(tp, specs), "tuple"
+    elif hasattr(tp, "__struct_fields__"):
+        specs = [(name, name) for name in tp.__struct_fields__]
+        return _typed(tp, specs), "call"
+    else:
+        return None
+    stores = (
+        stores
+        and all(init for _, init in specs)
+        and not any(hasattr(tp, hook) for hook in hooks)
+        and tp.__new__ is object.__new__
+        and _is_generated(tp)
+        and "_attrs_cached_hash" not in dir(tp)
+    )
+    return _typed(tp, specs), "fill" if stores else "call"
+
+
+def _is_generated(tp: type) -> bool:
+    """Whether attrs or dataclasses made `__init__`: a user's own may do more than store."""
+    init = vars(tp).get("__init__")
+    if init is None:
+        return False
+    filename: str = init.__code__.co_filename
+    return filename == "<string>" or filename.startswith("<attrs generated")
+
+
+def _typed(tp: type, specs: list[tuple[str, str | None]]) -> tuple[Field, ...]:
+    try:
+        hints = typing.get_type_hints(tp)
+    except NameError as error:
+        raise UnsupportedTypeError(f"a field of `{type_name(tp)}`: {error}") from None
+    fields = []
+    for name, init in specs:
+        if name not in hints:
+            raise UnsupportedTypeError(f"field `{name}` of `{type_name(tp)}` has no annotation")
+        try:
+            fields.append(_field(name, init, hints[name]))
+        except UnsupportedTypeError as error:
+            raise UnsupportedTypeError(f"field `{name}` of `{type_name(tp)}`: {error}") from None
+    return tuple(fields)
+
+
+def _field(name: str, init: str | None, hint: Any) -> Field:
+    optional = False
+    inner = hint
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        others = [part for part in typing.get_args(hint) if part is not type(None)]
+        optional = len(others) < len(typing.get_args(hint))
+        if len(others) == 1:
+            inner = others[0]
+    kind = SCALARS.get(inner, "via")
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+    if inner in SCALARS:
+        pass
+    elif inner is datetime.datetime:
+        encode, decode = _isoformat, datetime.datetime.fromisoformat
+    elif inner is datetime.date:
+        encode, decode = _isoformat, datetime.date.fromisoformat
+    elif isinstance(inner, type) and issubclass(inner, enum.Enum):
+        encode, decode = _enum_codec(inner)
+    else:
+        kind, encode, decode = "json", _json_writer(inner), _json_reader(hint)
+    return Field(name, hint, kind, optional, encode, decode, init)
+
+
+def _isoformat(value: Any) -> str:
+    if not isinstance(value, datetime.date):
+        raise TypeError(f"expected `datetime`, got `{type(value).__name__}`")
+    return value.isoformat()
+
+
+def _enum_codec(
+    cls: type[enum.Enum],
+) -> tuple[Callable[[Any], str | int], Callable[[str], enum.Enum]]:
+    """By value, as msgspec does it in JSON."""
+    values = [member.value for member in cls]
+    if not (all(type(v) is str for v in values) or all(type(v) is int for v in values)):
+        raise UnsupportedTypeError(
+            f"the values of the Enum `{type_name(cls)}` must be all str or all int"
+        )
+    members = {str(member.value): member for member in cls}
+
+    def encode(value: Any) -> str | int:
+        if not isinstance(value, cls):
+            raise TypeError(f"expected `{type_name(cls)}`, got `{type(value).__name__}`")
+        plain: str | int = value.value
+        return plain
+
+    def decode(text: str) -> enum.Enum:
+        if text not in members:
+            raise ValueError(f"expected a value of `{type_name(cls)}`, got {text!r}")
+        return members[text]
+
+    return encode, decode
+
+
+def _json_reader(tp: Any) -> Callable[[bytes], Any]:
+    import msgspec
+
+    try:
+        return msgspec.json.Decoder(tp).decode
+    except (TypeError, NameError) as error:
+        raise UnsupportedTypeError(f"`{type_name(tp)}` cannot be read from JSON: {error}") from None
+
+
+def _json_writer(tp: Any) -> Callable[[Any], Any] | None:
+    """What turns a value into plain JSON values, or None where it already is one."""
+    plain = (str, int, float, bool, type(None), Any, dict, list)
+    if tp in plain:
+        return None
+    origin, args = typing.get_origin(tp), typing.get_args(tp)
+    if origin is list or (origin is dict and args[0] is str):
+        return None if all(_json_writer(arg) is None for arg in args) else _to_builtins()
+    return _to_builtins()
+
+
+def _to_builtins() -> Callable[[Any], Any]:
+    import msgspec
+
+    return functools.partial(msgspec.to_builtins, str_keys=True)
+
+
+def _renames(tp: Any) -> bool:
+    """Whether a msgspec.Struct stands in JSON otherwise than as its fields by their names."""
+    config = getattr(tp, "__struct_config__", None)
+    if config is None:
+        return False
+    renamed = tp.__struct_encode_fields__ != tp.__struct_fields__
+    return bool(config.array_like or config.tag is not None or config.omit_defaults or renamed)
+
+
+def same_shape(tp: Any, schema: dict[str, Any]) -> bool:
+    """Whether records that were written as `schema` can be read as `tp`."""
+    described = describe(tp)
+    return all(described[part] == schema[part] for part in ("kind", "fields"))
+
+
+def describe(tp: Any) -> dict[str, Any]:
+    """A type as it stands in a manifest.
+
+    >>> describe(int)
+    {'kind': 'int', 'name': 'int', 'module': 'builtins', 'build': '', 'fields': [], \
+'own_text': False}
+    """
+    described = record_type(tp)
+    plain = typing.get_origin(tp) or tp
+    return {
+        "kind": described.kind,
+        "name": plain.__qualname__,
+        "module": plain.__module__,
+        "build": described.build,
+        "fields": [
+            [field.name, type_name(field.type), field.kind, field.optional]
+            for field in described.fields
+        ],
+        "own_text": described.from_text is not None,
+    }
+
+
+def is_generator(function: Any) -> bool:
+    """Whether calling the function returns a generator or a coroutine: nothing would run."""
+    return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)

@@ -1,0 +1,24 @@
+"""Sending user code and records to other processes."""
+
+import io
+from typing import Any
+
+import cloudpickle
+
+_MSGSPEC_CACHE = "__msgspec_cache__"
+
+
+class _Pickler(cloudpickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        # msgspec notes what it knows of a class in the class itself, where it cannot be pickled.
+        # It makes the note anew when it misses it.
+        if isinstance(obj, type) and _MSGSPEC_CACHE in vars(obj):
+            delattr(obj, _MSGSPEC_CACHE)
+        return super().reducer_override(obj)
+
+
+def dumps(value: Any) -> bytes:
+    """Pickles a value, with functions and classes that other processes cannot import."""
+    file = io.BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()

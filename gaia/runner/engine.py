@@ -1,0 +1,37 @@
+"""The small protocol behind which tasks run, and the engine that runs them in this process."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+S = TypeVar("S")
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
+
+
+class Engine(Protocol):
+    """Runs functions somewhere. Only the scheduler decides what, and commits."""
+
+    workers: int
+
+    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+        """Calls `function(shared, item)` for every item; yields results as they come.
+
+        Raises:
+            GaiaError: What the function raised, or the death of a worker.
+        """
+
+    def close(self) -> None:
+        """Ends all workers at once, finished or not."""
+
+
+class InlineEngine:
+    """Runs everything in the calling process, one item after the other."""
+
+    workers = 1
+
+    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+        """See `Engine.map`."""
+        return (function(shared, item) for item in items)
+
+    def close(self) -> None:
+        """There is nothing to end."""

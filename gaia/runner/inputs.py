@@ -1,0 +1,110 @@
+"""What a task reads: ranges of files, or records that travel with the plan."""
+
+import codecs
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from gaia import _core
+from gaia.errors import InputError
+from gaia.io.files import blocks
+from gaia.pipeline.graph import Format
+from gaia.pipeline.records import record_type
+
+# Encodings in which the byte 0A is a newline and nothing else, so that lines can be found before
+# they are decoded. Others are turned into UTF-8 as a stream.
+_LINE_SAFE = ("ascii", "utf-8", "iso8859", "cp125", "koi8", "mac-", "cp437", "cp850", "cp866")
+
+
+@attrs.frozen
+class Part:
+    """A range of a file's bytes, or a whole file (`end` is None)."""
+
+    path: str
+    compression: str
+    start: int = 0
+    end: int | None = None
+
+
+@attrs.frozen
+class Lines:
+    """Lines of files, and how they are read.
+
+    `ours` are files of a table that Gaia wrote: a line that does not parse is damage.
+    """
+
+    parts: tuple[Part, ...]
+    format: Format
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    skip_header: bool = False
+    ours: bool = False
+
+
+@attrs.frozen
+class Slice:
+    """Some of the records that travel with the plan, the first of them number `start`."""
+
+    records: tuple[Any, ...] = attrs.field(repr=False)
+    start: int
+
+
+def can_split(encoding: str) -> bool:
+    """Whether a plain file of that encoding can be cut into byte ranges."""
+    return codecs.lookup(encoding).name.startswith(_LINE_SAFE)
+
+
+def codec_for(source: Lines, tp: Any) -> _core.Codec:
+    """The codec that makes records of the source's lines."""
+    encoding, errors = codecs.lookup(source.encoding).name, source.errors
+    if encoding == "utf-8-sig":
+        encoding = "utf-8"
+    if not can_split(encoding):
+        encoding, errors = "utf-8", "strict"
+    return _core.Codec(record_type(tp), source.format.value, encoding=encoding, errors=errors)
+
+
+def open_lines(source: Lines, part: Part) -> _core.Lines:
+    """Opens a part for reading.
+
+    Raises:
+        InputError: It is damaged or does not decode, now or while it is read.
+    """
+    splittable = can_split(source.encoding)
+    content: str | Iterator[bytes] = part.path
+    if part.compression != "none" or not splittable:
+        content = blocks(part.path, part.compression)
+    if not splittable:
+        content = _as_utf8(blocks(part.path, part.compression), source, part.path)
+    try:
+        return _core.Lines(
+            content,
+            part.start,
+            part.end,
+            skip_header=source.skip_header,
+            skip_bom=codecs.lookup(source.encoding).name == "utf-8-sig",
+            crlf=not source.ours,
+        )
+    except OSError as error:
+        raise InputError(f"cannot read {part.path}: {error.strerror}") from None
+
+
+def _as_utf8(content: Iterator[bytes], source: Lines, path: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(source.encoding)(source.errors)
+    done = 0
+    for block in content:
+        yield _decoded(decoder, block, False, path, done)
+        done += len(block)
+    yield _decoded(decoder, b"", True, path, done)
+
+
+def _decoded(
+    decoder: codecs.IncrementalDecoder, block: bytes, final: bool, path: str, done: int
+) -> bytes:
+    try:
+        return decoder.decode(block, final).encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not {error.encoding}: {error.reason} near position {done + error.start}"
+        ) from None

@@ -1,0 +1,142 @@
+"""The engine that runs tasks in worker processes on this machine."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+import cloudpickle
+
+from gaia.errors import WorkerError
+from gaia.pipeline.travel import dumps
+from gaia.runner.worker import serve
+
+S = TypeVar("S")
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
+
+
+class ProcessEngine:
+    """A fixed number of worker processes.
+
+    They are forked while this process has a single thread, which takes a millisecond; otherwise
+    they are started afresh, because a fork copies locks that other threads hold. A fresh worker
+    does not import the user's main module: all that it needs comes by cloudpickle.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        start = _fork if _single_threaded() else _spawn
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(workers):
+                self._workers.append(start())
+        except BaseException:
+            self.close()
+            raise
+
+    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+        """See `Engine.map`."""
+        payload = dumps((function, shared))
+        waiting = iter(items)
+        busy: dict[Connection, _Worker] = {}
+        for worker, item in zip(self._workers, waiting, strict=False):
+            worker.send(("shared", payload))
+            worker.send(("item", dumps(item)))
+            busy[worker.connection] = worker
+        while busy:
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                worker = busy.pop(connection)
+                result: R = worker.receive()
+                for item in waiting:
+                    worker.send(("item", dumps(item)))
+                    busy[connection] = worker
+                    break
+                yield result
+
+    def close(self) -> None:
+        """See `Engine.close`. What workers leave behind is never visible, so they are killed."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.reap()
+        self._workers = []
+
+
+class _Worker:
+    def __init__(self, connection: Connection, pid: int) -> None:
+        self.connection = connection
+        self.pid = pid
+
+    def send(self, message: tuple[str, bytes]) -> None:
+        try:
+            self.connection.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._died() from None
+
+    def receive(self) -> Any:
+        try:
+            kind, value = cloudpickle.loads(self.connection.recv_bytes())
+        except (EOFError, ConnectionResetError):
+            raise self._died() from None
+        if kind == "failed":
+            raise value
+        return value
+
+    def kill(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def reap(self) -> int:
+        self.connection.close()
+        pid, self.pid = self.pid, 0
+        return os.waitpid(pid, 0)[1] if pid else 0
+
+    def _died(self) -> WorkerError:
+        pid = self.pid
+        code = os.waitstatus_to_exitcode(self.reap())
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        hint = "; the machine may have run out of memory" if code == -signal.SIGKILL else ""
+        return WorkerError(f"worker process {pid} {how} in the middle of a task{hint}")
+
+
+def _single_threaded() -> bool:
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def _fork() -> _Worker:
+    ours, theirs = socket.socketpair()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            ours.close()
+            serve(Connection(theirs.detach()))
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    return _Worker(Connection(ours.detach()), pid)
+
+
+def _spawn() -> _Worker:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        fd = theirs.fileno()
+        command = [sys.executable, "-c", "from gaia.runner.worker import main; main()", str(fd)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = subprocess.Popen(
+            command, pass_fds=(fd,), stdin=subprocess.DEVNULL, env=environment
+        )
+        process.returncode = 0  # This module waits for it; Popen must not.
+    return _Worker(Connection(ours.detach()), process.pid)

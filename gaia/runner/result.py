@@ -1,0 +1,218 @@
+"""What a run leaves: tables that can be read."""
+
+import datetime
+import os
+import sys
+import typing
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar, overload
+
+import attrs
+
+from gaia import _core
+from gaia.errors import InputError, TableError
+from gaia.io.manifest import Manifest, Shard, read_manifest
+from gaia.pipeline.records import SCALARS, describe, same_shape, type_name
+from gaia.runner.inputs import codec_for, open_lines
+from gaia.runner.splits import shard_lines
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Table(Generic[T]):
+    """A written table, whose records are read when they are asked for."""
+
+    path: str
+    type: Any
+    _manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The table's name, which is that of its folder when it was written."""
+        return self._manifest.table
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards with their numbers or names, records, sizes in bytes, and files."""
+        return self._manifest.shards
+
+    def __len__(self) -> int:
+        return sum(shard.records for shard in self.shards)
+
+    def __repr__(self) -> str:
+        return (
+            f"Table[{type_name(self.type)}]({self.name!r}, {len(self.shards)} shards, "
+            f"{len(self)} records)"
+        )
+
+    def records(self, shard: int | str | None = None) -> Iterator[T]:
+        """The records of the table, or of one of its shards, in no order.
+
+        Raises:
+            TableError: There is no such shard.
+            InputError: A file is missing or damaged.
+        """
+        numbers = [number for number, found in enumerate(self.shards) if shard in (None, found.key)]
+        if shard is not None and not numbers:
+            raise TableError(f"table {self.path} has no shard {shard!r}")
+        for number in numbers:
+            yield from self._shard_records(number)
+
+    def to_arrow(self) -> Any:
+        """The table as a `pyarrow.Table`; a table of single values has one column, `value`.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+        except ImportError:
+            raise ImportError("to_arrow needs pyarrow: pip install 'gaia-mr[arrow]'") from None
+        from gaia.pipeline.records import field_names, record_type
+
+        names = field_names(self.type)
+        if names:
+            rows = [
+                {name: _arrow_value(getattr(record, name)) for name in names}
+                for record in self.records()
+            ]
+            return (
+                pyarrow.Table.from_pylist(rows)
+                if rows
+                else pyarrow.table({name: pyarrow.array([], pyarrow.null()) for name in names})
+            )
+        values = list(self.records())
+        if record_type(self.type).kind == "json":
+            return pyarrow.Table.from_pylist(values)
+        return pyarrow.table({"value": values})
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas DataFrame."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """The table as a polars DataFrame."""
+        try:
+            import polars
+        except ImportError:
+            raise ImportError("to_polars needs polars: pip install 'gaia-mr[polars]'") from None
+        return polars.from_arrow(self.to_arrow())
+
+    def _shard_records(self, number: int) -> Iterator[T]:
+        source = shard_lines(self._manifest, self.path, number)
+        codec = codec_for(source, self.type)
+        for part in source.parts:
+            reader = _core.RecordReader(open_lines(source, part), codec)
+            try:
+                yield from reader
+            except (ValueError, TypeError) as error:
+                raise InputError(f"{part.path} is damaged: {error}") from None
+
+
+def _arrow_value(value: Any) -> Any:
+    """Enums by value and nested records as structs; the rest is as Arrow takes it."""
+    import msgspec
+
+    plain = (str, bytes, int, float, bool, datetime.date, type(None))
+    return (
+        value
+        if type(value) in plain or isinstance(value, datetime.date)
+        else (msgspec.to_builtins(value))
+    )
+
+
+@attrs.frozen(eq=False)
+class RunResult:
+    """What a run made and counted.
+
+    `result[name]` is a table. `elapsed` is in seconds; `report` is the path of the run's own
+    record.
+    """
+
+    tables: Mapping[str, Table[Any]]
+    counters: Mapping[str, int]
+    freq_maps: Mapping[str, Counter[Any]]
+    elapsed: float
+    report: str
+
+    def __getitem__(self, name: str) -> Table[Any]:
+        if name not in self.tables:
+            raise KeyError(f"no table {name!r}; there is {', '.join(self.tables) or 'none'}")
+        return self.tables[name]
+
+
+@overload
+def read_table(path: str | os.PathLike[str]) -> Table[Any]: ...
+
+
+@overload
+def read_table(path: str | os.PathLike[str], type: type[T]) -> Table[T]: ...
+
+
+def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
+    """Opens a table by its folder.
+
+    Args:
+        path: The folder, which has a `manifest.json`.
+        type: The type of the records. Without it, the class that wrote the table is used where the
+            program has it, and otherwise a class with the same fields is made.
+
+    Raises:
+        TableError: The folder is no table, or its records are not of that type.
+
+    >>> import gaia, tempfile
+    >>> pipeline = gaia.Pipeline("p")
+    >>> names = pipeline.from_records(["ada", "bob"], name="names")
+    >>> _ = names.write("names", gaia.TXT).with_mod_n_sharding(2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = gaia.LocalRunner(folder).run(pipeline)
+    ...     sorted(gaia.read_table(f"{folder}/names").records())
+    ['ada', 'bob']
+    """
+    folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    manifest = read_manifest(folder)
+    schema = manifest.record
+    if type is None:
+        type = _known_type(schema) or _made_type(schema, manifest.format, folder)
+    elif not same_shape(type, schema):
+        raise TableError(
+            f"table {folder} holds `{schema['name']}` records with fields {schema['fields']}, "
+            f"which cannot be read as `{type_name(type)}` with fields {describe(type)['fields']}"
+        )
+    return Table(folder, type, manifest)
+
+
+def _known_type(schema: dict[str, Any]) -> Any:
+    """The type that wrote the table, if the program has it already: nothing is imported."""
+    if schema["kind"] == "json":
+        return dict
+    for scalar, kind in SCALARS.items():
+        if schema["kind"] == kind:
+            return scalar
+    found = getattr(sys.modules.get(schema["module"]), schema["name"], None)
+    return found if isinstance(found, type) and same_shape(found, schema) else None
+
+
+def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
+    if schema["own_text"] and format == "txt":
+        raise TableError(
+            f"table {folder} was written by `{schema['name']}.to_text`; pass that class as type="
+        )
+    fields = [
+        (name, _made_field(shown, kind, optional, format))
+        for name, shown, kind, optional in schema["fields"]
+    ]
+    if schema["build"] == "tuple":
+        return typing.NamedTuple(schema["name"], fields)
+    made = {name: attrs.field(type=tp) for name, tp in fields}
+    return attrs.make_class(schema["name"], made)
+
+
+def _made_field(shown: str, kind: str, optional: bool, format: str) -> Any:
+    tp: Any = {kind: scalar for scalar, kind in SCALARS.items()}.get(kind, Any)
+    if kind == "via":
+        dates = {"datetime": datetime.datetime, "date": datetime.date}
+        tp = dates.get(shown.removesuffix(" | None"), str if format == "txt" else Any)
+    return tp | None if optional and tp is not Any else tp

@@ -1,0 +1,243 @@
+"""Runs a plan: stages in order, tasks out, reports in, tables committed."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import attrs
+
+from gaia.errors import OutputError
+from gaia.io.bundle import Frame
+from gaia.io.commit import Layout, ShardJob, check_replaceable, make_shards, publish
+from gaia.io.files import reason
+from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
+from gaia.pipeline.operators import Run
+from gaia.pipeline.plan import Plan, Stage, Table
+from gaia.pipeline.records import describe
+from gaia.runner.engine import Engine
+from gaia.runner.splits import join_tasks, read_tasks
+from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
+
+X = TypeVar("X")
+
+OWN = "_gaia"
+_SHOWN_ERRORS = 5
+
+
+@attrs.frozen
+class StageRecord:
+    """What a finished stage tells."""
+
+    name: str
+    tasks: int
+    elapsed: float
+    counters: dict[str, int]
+    parse_errors: tuple[ParseError, ...]
+
+
+@attrs.define
+class Progress:
+    """What is known of a run so far."""
+
+    stages: list[StageRecord] = attrs.field(factory=list)
+    counters: Counter[str] = attrs.field(factory=Counter)
+    freq_maps: dict[str, Counter[Any]] = attrs.field(factory=dict)
+    manifests: dict[str, Manifest] = attrs.field(factory=dict)
+
+
+def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
+    """The tasks of all stages that read, by stage: so that a missing input stops the run before
+    it starts."""
+    return {
+        stage.name: read_tasks(stage.source, stage.root.type, workers)
+        for stage in plan.stages
+        if stage.source is not None
+    }
+
+
+def prepare(plan: Plan, dest: str) -> None:
+    """Makes the destination, and refuses to write over what is no table.
+
+    Raises:
+        OutputError: The destination cannot be written, or a table's place is taken.
+    """
+    try:
+        os.makedirs(os.path.join(dest, OWN), exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
+    for stage in plan.stages:
+        for table in stage.tables():
+            check_replaceable(os.path.join(dest, table.name))
+
+
+def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str) -> Progress:
+    """Runs all stages. What a failed run was about to write is removed.
+
+    Raises:
+        GaiaError: A task failed, or a table could not be committed.
+    """
+    progress = Progress()
+    begin = time.perf_counter()
+    scratch = tempfile.mkdtemp(prefix="run-", dir=os.path.join(dest, OWN))
+    try:
+        for stage in plan.stages:
+            if stage.source is not None:
+                tasks = reads[stage.name]
+            else:
+                tasks = join_tasks(stage, progress.manifests, dest)
+            _run_stage(plan.pipeline, stage, tasks, engine, dest, scratch, progress)
+    finally:
+        engine.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    _write_record(plan, progress, time.perf_counter() - begin, dest)
+    return progress
+
+
+def _run_stage(
+    pipeline: str,
+    stage: Stage,
+    tasks: list[Task],
+    engine: Engine,
+    dest: str,
+    scratch: str,
+    progress: Progress,
+) -> None:
+    begin = time.perf_counter()
+    bundles = tempfile.mkdtemp(prefix="bundles-", dir=scratch)
+    # What the records came from stays here: it may be large, and tasks carry their parts of it.
+    shipped = attrs.evolve(stage, source=None)
+    setup = Setup(
+        stage=shipped,
+        run=Run(pipeline, dict(progress.freq_maps), dict(progress.counters)),
+        folder=bundles,
+    )
+    reports = sorted(engine.map(run_task, setup, tasks), key=lambda report: report.task)
+    counters: Counter[str] = Counter()
+    freq_maps: dict[str, Counter[Any]] = {}
+    for report in reports:
+        counters.update(report.counters)
+        for name, counts in report.freq_maps.items():
+            freq_maps.setdefault(name, Counter()).update(counts)
+    for table in stage.tables():
+        progress.manifests[table.name] = _commit(
+            table, reports, dict(counters), engine, dest, scratch
+        )
+    shutil.rmtree(bundles)
+    progress.counters.update(counters)
+    for name, counts in freq_maps.items():
+        progress.freq_maps.setdefault(name, Counter()).update(counts)
+    progress.stages.append(
+        StageRecord(
+            name=stage.name,
+            tasks=len(tasks),
+            elapsed=time.perf_counter() - begin,
+            counters=dict(counters),
+            parse_errors=tuple(error for report in reports for error in report.parse_errors)[
+                :_SHOWN_ERRORS
+            ],
+        )
+    )
+
+
+def _commit(
+    table: Table,
+    reports: list[TaskReport],
+    counters: dict[str, int],
+    engine: Engine,
+    dest: str,
+    scratch: str,
+) -> Manifest:
+    """Turns the bundles of a stage's tasks into the table's folder."""
+    ending = suffix(table.format.value, table.compression.value)
+    folder = os.path.join(scratch, table.name)
+    os.mkdir(folder)
+    layout = Layout(
+        table=table.name,
+        folder=folder,
+        suffix=ending,
+        compression=table.compression.value,
+        level=table.level,
+        shards=table.shards,
+        max_shard_bytes=table.max_shard_bytes,
+    )
+    jobs = _shard_jobs(table, reports)
+    batches = list(_batches(jobs, 4 * engine.workers))
+    shards = [shard for made in engine.map(make_shards, layout, batches) for shard in made]
+    shards.sort(key=_by_key)
+    manifest = Manifest(
+        table=table.name,
+        format=table.format.value,
+        compression=table.compression.value,
+        sharding="custom" if table.shards is None else "mod",
+        record=describe(table.type),
+        shards=tuple(shards),
+    )
+    write_counters(folder, counters)
+    write_manifest(folder, manifest)
+    publish(folder, os.path.join(dest, table.name))
+    return manifest
+
+
+def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
+    frames: dict[int | str, list[Frame]] = {}
+    if table.shards is not None:
+        frames = {number: [] for number in range(table.shards)}
+    # The bundles that hold a single shard can become that shard's file as they are.
+    alone: dict[str, int | str] = {}
+    for report in reports:
+        for bundle in report.bundles:
+            if bundle.table != table.name:
+                continue
+            found = bundle.frames()
+            if len(found) == 1:
+                alone[bundle.path] = next(iter(found))
+            for key, shard_frames in found.items():
+                frames.setdefault(key, []).extend(shard_frames)
+    jobs = []
+    for key, shard_frames in frames.items():
+        paths = {frame.path for frame in shard_frames}
+        whole = paths.pop() if len(paths) == 1 else None
+        jobs.append(ShardJob(key, tuple(shard_frames), whole if whole in alone else None))
+    return jobs
+
+
+def _batches(items: list[X], count: int) -> Iterator[tuple[X, ...]]:
+    size = max(1, -(-len(items) // count))
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])
+
+
+def _by_key(shard: Shard) -> tuple[int, str]:
+    return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
+
+
+def _write_record(plan: Plan, progress: Progress, elapsed: float, dest: str) -> None:
+    """The run's own record, `_gaia/run.json`: what ran, how long, what was counted."""
+    content = {
+        "pipeline": plan.pipeline,
+        "elapsed": elapsed,
+        "counters": dict(progress.counters),
+        "stages": [attrs.asdict(stage) for stage in progress.stages],
+        "tables": {
+            name: {
+                "shards": len(manifest.shards),
+                "records": sum(shard.records for shard in manifest.shards),
+            }
+            for name, manifest in progress.manifests.items()
+        },
+    }
+    path = run_record(dest)
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+    os.replace(f"{path}.new", path)
+
+
+def run_record(dest: str) -> str:
+    """The path of a run's own record."""
+    return os.path.join(dest, OWN, "run.json")

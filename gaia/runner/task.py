@@ -1,0 +1,252 @@
+"""One task: a part of a stage's input through the stage's steps, into bundles.
+
+`run_task` is all that an engine has to call, in whatever process.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from gaia import _core
+from gaia.errors import GaiaError, InputError
+from gaia.io.bundle import Bundle
+from gaia.pipeline.graph import Call, Custom, ModN
+from gaia.pipeline.operators import Operator, Run
+from gaia.pipeline.plan import Branch, Stage, Table
+from gaia.pipeline.records import field_names, plain_key, record_type
+from gaia.runner.failure import step_error
+from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
+
+FRAME_BYTES = 128 * 1024
+BUFFER_BYTES = 64 << 20
+
+
+@attrs.frozen
+class Task:
+    """A unit of work, retry and resume: one input for a read, one for each table of a join."""
+
+    number: int
+    inputs: tuple[Lines | Slice, ...]
+    shard: int | None = None
+    metadata: Any = None
+
+
+@attrs.frozen
+class Setup:
+    """What all tasks of a stage share. `folder` is where they leave their bundles."""
+
+    stage: Stage
+    run: Run
+    folder: str
+
+
+@attrs.frozen
+class ParseError:
+    """Where a record failed to parse, and why."""
+
+    file: str
+    position: int
+    message: str
+
+
+@attrs.frozen
+class TaskReport:
+    """What a finished task tells: its bundles, its counts, its time in seconds."""
+
+    task: int
+    bundles: tuple[Bundle, ...]
+    counters: dict[str, int]
+    freq_maps: dict[str, Counter[Any]]
+    parse_errors: tuple[ParseError, ...]
+    elapsed: float
+
+
+def run_task(setup: Setup, task: Task) -> TaskReport:
+    """Runs one task.
+
+    Raises:
+        StepError: User code raised.
+        InputError: An input is damaged or unreadable.
+    """
+    return _TaskRun(setup, task).run()
+
+
+class _TaskRun:
+    """The steps of a stage, made anew for one task."""
+
+    def __init__(self, setup: Setup, task: Task) -> None:
+        self.setup = setup
+        self.task = task
+        self.state = _core.TaskState("", task.metadata, task.shard)
+        self.outputs: list[tuple[Table, str, _core.Output]] = []
+        self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
+        self.contexts: list[_core.Context[Any]] = []
+        self.parse_errors: list[ParseError] = []
+        self.step = setup.stage.name
+
+    def run(self) -> TaskReport:
+        begin = time.perf_counter()
+        stage = self.setup.stage
+        try:
+            head = self._context(stage.root)
+            targets = [head] if stage.joiner is None else self._joiner(head)
+            self.operators.reverse()
+            for name, operator, ctx in self.operators:
+                self.step = name
+                operator.setup(self.setup.run)
+                operator.on_shard_start(self.task.shard, ctx)
+            self.step = stage.name
+            read = sum(
+                self._feed(source, tp, target)
+                for source, tp, target in zip(self.task.inputs, self._types(), targets, strict=True)
+            )
+            for name, operator, ctx in self.operators:
+                self.step = name
+                operator.on_shard_finish(ctx)
+        except (GaiaError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise step_error(error, self.step, self.state) from None
+        return TaskReport(
+            task=self.task.number,
+            bundles=tuple(self._bundles()),
+            counters=self._counters(read, targets),
+            freq_maps=self.state.freq_maps,
+            parse_errors=tuple(self.parse_errors),
+            elapsed=time.perf_counter() - begin,
+        )
+
+    def _context(self, branch: Branch) -> _core.Context[Any]:
+        """The context through which a step's records leave it, with all that hangs behind."""
+        consumers = []
+        for child in branch.branches:
+            into = self._context(child)
+            call, function = self._consumer(child, branch.type, into)
+            consumers.append((child.name, call, function, into))
+        ctx: _core.Context[Any] = _core.Context(
+            self.state, [self._output(table) for table in branch.tables], consumers
+        )
+        self.contexts.append(ctx)
+        return ctx
+
+    def _consumer(self, branch: Branch, takes: Any, into: _core.Context[Any]) -> tuple[str, Any]:
+        """How the core calls a step: the kind of call and what to call."""
+        self.step = branch.name
+        assert branch.call is not None
+        assert branch.function is not None
+        if branch.call is Call.DO:
+            mapper = branch.function(*branch.args)
+            self.operators.append((branch.name, mapper, into))
+            return "do", mapper.do
+        if branch.call is Call.AS:
+            if record_type(takes).kind == "json":
+                return "convert", _converter(branch.type)
+            return "parse", _core.Codec(record_type(branch.type), "txt")
+        return branch.call.value, _with_arguments(branch.function, branch.args)
+
+    def _joiner(self, head: _core.Context[Any]) -> list[_core.Context[Any]]:
+        """Makes the joiner; returns for each input the context that leads to its handler."""
+        stage = self.setup.stage
+        self.step = stage.name
+        assert stage.joiner is not None
+        joiner = stage.joiner(*stage.args)
+        self.operators.append((stage.name, joiner, head))
+        return [
+            _core.Context(
+                self.state, [], [(stage.name, "do", getattr(joiner, entry.handler), head)]
+            )
+            for entry in stage.inputs
+        ]
+
+    def _output(self, table: Table) -> _core.Output:
+        path = os.path.join(self.setup.folder, f"{table.name}-{self.task.number:06}.bundle")
+        sharding = table.sharding
+        key: Any = None
+        if isinstance(sharding, ModN):
+            key = sharding.key
+            if isinstance(key, tuple):
+                names = field_names(table.type)
+                key = [names.index(name) for name in key]
+        output = _core.Output(
+            table.name,
+            _core.Codec(record_type(table.type), table.format.value),
+            path,
+            shards=table.shards or 0,
+            key=key,
+            custom=sharding.function if isinstance(sharding, Custom) else None,
+            kept=self.task.shard if sharding is None else None,
+            plain_key=plain_key,
+            compression=table.compression.value,
+            level=table.level,
+            frame_bytes=min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES),
+            budget=BUFFER_BYTES,
+        )
+        self.outputs.append((table, path, output))
+        return output
+
+    def _types(self) -> Iterator[Any]:
+        stage = self.setup.stage
+        if stage.joiner is None:
+            yield stage.root.type
+        else:
+            yield from (entry.type for entry in stage.inputs)
+
+    def _feed(self, source: Lines | Slice, tp: Any, target: _core.Context[Any]) -> int:
+        """Passes all records of an input to a context; returns how many there were."""
+        if isinstance(source, Slice):
+            return _core.feed_records(source.records, target, source.start)
+        codec = codec_for(source, tp)
+        count = 0
+        for part in source.parts:
+            self.state.enter(part.path)
+            before = self.state.parse_errors[0]
+            lines = open_lines(source, part)
+            try:
+                count += _core.feed_lines(lines, codec, target, not source.ours)
+            except (ValueError, TypeError) as error:
+                if not source.ours or self.state.failed:
+                    raise
+                raise InputError(
+                    f"{part.path} is damaged at position {self.state.input_pos}: {error}"
+                ) from None
+            total, first = self.state.parse_errors
+            for position, message in first[before:total]:
+                self.parse_errors.append(ParseError(part.path, position, message))
+        return count
+
+    def _bundles(self) -> Iterator[Bundle]:
+        for table, path, output in self.outputs:
+            index, names = output.finish()
+            yield Bundle(table.name, path, index, tuple(names))
+
+    def _counters(self, read: int, targets: list[_core.Context[Any]]) -> dict[str, int]:
+        counters = dict(self.state.counters)
+        joined = self.setup.stage.joiner is not None
+        if not joined:
+            counters[f"map-input-{self.setup.stage.name}"] = read
+        calls = writes = 0
+        for ctx in [*self.contexts, *(targets if joined else [])]:
+            called, written = ctx.traffic()
+            calls += called
+            writes += written
+        counters["fn-calls"] = counters.get("fn-calls", 0) + calls
+        counters["fn-writes"] = counters.get("fn-writes", 0) + writes
+        if errors := self.state.parse_errors[0]:
+            counters["parse-errors"] = counters.get("parse-errors", 0) + errors
+        return counters
+
+
+def _with_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Any], Any]:
+    """The function as one of a single record."""
+    return (lambda record: function(record, *args)) if args else function
+
+
+def _converter(tp: Any) -> Callable[[Any], Any]:
+    """Turns dicts into records by the names of their fields."""
+    import msgspec
+
+    return lambda record: msgspec.convert(record, tp)

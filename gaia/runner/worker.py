@@ -1,0 +1,53 @@
+"""A worker process: takes items over a pipe, calls a function, sends back results."""
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cloudpickle
+
+from gaia import _core
+from gaia.errors import GaiaError, WorkerError
+from gaia.pipeline.travel import dumps
+
+
+def serve(connection: Connection) -> None:
+    """Works until the other side closes the pipe.
+
+    Messages are `("shared", pickled function and shared value)` and `("item", pickled item)`; the
+    answers to items are `("done", result)` and `("failed", error)`, pickled.
+    """
+    _core.die_with_parent()
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()
+    function: Any = None
+    shared: Any = None
+    while True:
+        try:
+            kind, payload = connection.recv()
+        except EOFError:
+            return
+        if kind == "shared":
+            function, shared = cloudpickle.loads(payload)
+            continue
+        try:
+            answer: tuple[str, Any] = ("done", function(shared, cloudpickle.loads(payload)))
+        except GaiaError as error:
+            answer = ("failed", error.with_traceback(None))
+        except BaseException:
+            answer = ("failed", WorkerError(f"a task failed:\n{traceback.format_exc()}"))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        connection.send_bytes(dumps(answer))
+
+
+def main() -> None:
+    """The main function of a worker that was started afresh, with its pipe's descriptor."""
+    serve(Connection(int(sys.argv[1])))
+    os._exit(0)

@@ -1,0 +1,162 @@
+//! A task's output for all shards of one table: frames in the order in which buffers filled.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+
+use crate::compress::Frames;
+
+/// A run of bytes in the bundle that belongs to one shard.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    pub shard: u32,
+    pub records: u32,
+    pub offset: u64,
+    pub stored: u64,
+    pub raw: u64,
+}
+
+/// A shard's buffer becomes a frame when it holds `frame_bytes`; when all of them together hold
+/// `budget` bytes, every one does, so that memory is bounded for any number of shards.
+pub struct Bundle {
+    path: PathBuf,
+    file: Option<File>,
+    frames: Frames,
+    shards: Vec<Shard>,
+    index: Vec<Frame>,
+    written: u64,
+    buffered: usize,
+    frame_bytes: usize,
+    budget: usize,
+    packed: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Shard {
+    lines: Vec<u8>,
+    records: u32,
+}
+
+impl Bundle {
+    pub fn new(path: PathBuf, frames: Frames, frame_bytes: usize, budget: usize) -> Self {
+        Self {
+            path,
+            file: None,
+            frames,
+            shards: Vec::new(),
+            index: Vec::new(),
+            written: 0,
+            buffered: 0,
+            frame_bytes,
+            budget,
+            packed: Vec::new(),
+        }
+    }
+
+    /// Adds one encoded record, its line end included.
+    pub fn push(&mut self, shard: u32, line: &[u8]) -> io::Result<()> {
+        let at = shard as usize;
+        if at >= self.shards.len() {
+            self.shards.resize_with(at + 1, Shard::default);
+        }
+        let buffer = &mut self.shards[at];
+        if buffer.lines.len() + line.len() > self.frame_bytes && buffer.records > 0 {
+            self.flush(at)?;
+        }
+        let buffer = &mut self.shards[at];
+        buffer.lines.extend_from_slice(line);
+        buffer.records += 1;
+        self.buffered += line.len();
+        if self.buffered > self.budget {
+            self.flush_all()?;
+        }
+        Ok(())
+    }
+
+    /// Writes out what a shard still holds and gives its memory back.
+    pub fn close(&mut self, shard: u32) -> io::Result<()> {
+        let at = shard as usize;
+        if at < self.shards.len() {
+            self.flush(at)?;
+            self.shards[at].lines = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Writes out everything; the index lists the frames in the order of the file.
+    pub fn finish(&mut self) -> io::Result<Vec<Frame>> {
+        self.flush_all()?;
+        self.file = None;
+        Ok(std::mem::take(&mut self.index))
+    }
+
+    fn flush_all(&mut self) -> io::Result<()> {
+        for at in 0..self.shards.len() {
+            self.flush(at)?;
+            self.shards[at].lines = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, at: usize) -> io::Result<()> {
+        let shard = &mut self.shards[at];
+        if shard.records == 0 {
+            return Ok(());
+        }
+        self.packed.clear();
+        self.frames.append(&shard.lines, &mut self.packed)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::create_new(&self.path)?),
+        };
+        file.write_all(&self.packed)?;
+        let (raw, stored) = (shard.lines.len(), self.packed.len() as u64);
+        self.index.push(Frame {
+            shard: at as u32,
+            records: shard.records,
+            offset: self.written,
+            stored,
+            raw: raw as u64,
+        });
+        self.written += stored;
+        self.buffered -= raw;
+        shard.lines.clear();
+        shard.records = 0;
+        Ok(())
+    }
+}
+
+/// Appends byte ranges `(path, offset, length)` of files to the file at `target`, by the kernel's
+/// own copy where it has one.
+#[pyfunction]
+pub fn concat(
+    py: Python<'_>,
+    target: PathBuf,
+    ranges: Vec<(PathBuf, u64, u64)>,
+) -> PyResult<()> {
+    py.detach(|| {
+        // Not in append mode: the kernel refuses to copy into such a file.
+        let mut out = File::options().write(true).create(true).truncate(false).open(&target)?;
+        out.seek(SeekFrom::End(0))?;
+        let mut open: Option<(PathBuf, File)> = None;
+        for (path, offset, length) in ranges {
+            let (path, mut file) = match open.take() {
+                Some(open) if open.0 == path => open,
+                _ => {
+                    let file = File::open(&path)?;
+                    (path, file)
+                }
+            };
+            file.seek(SeekFrom::Start(offset))?;
+            let copied = io::copy(&mut (&file).take(length), &mut out)?;
+            if copied != length {
+                let why = format!("{} ends {} bytes early", path.display(), length - copied);
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why).into());
+            }
+            open = Some((path, file));
+        }
+        Ok(())
+    })
+}

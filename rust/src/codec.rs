@@ -1,0 +1,193 @@
+//! Records to lines and back.
+
+use std::ffi::CString;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::record::Class;
+use crate::value::{Kind, refused};
+use crate::{json, text};
+
+/// How records of one type stand in the lines of one format.
+#[pyclass(frozen, module = "gaia._core")]
+pub struct Codec {
+    pub shape: Shape,
+    format: Format,
+}
+
+pub enum Shape {
+    Value(Kind),
+    Class(Class),
+}
+
+enum Format {
+    Text { own: Option<Py<PyAny>> },
+    /// Text in another encoding, or read with another error handler: for reading only.
+    Foreign { encoding: CString, errors: CString },
+    /// `write` turns a record into plain JSON values where fields alone would not do.
+    Json { write: Option<Py<PyAny>>, read: Py<PyAny>, array: bool },
+}
+
+#[pymethods]
+impl Codec {
+    #[new]
+    #[pyo3(signature = (record_type, format, *, encoding="utf-8", errors="strict"))]
+    fn new(
+        record_type: &Bound<'_, PyAny>,
+        format: &str,
+        encoding: &str,
+        errors: &str,
+    ) -> PyResult<Self> {
+        let shape = match record_type.getattr("kind")?.extract::<String>()?.as_str() {
+            "class" => Shape::Class(Class::from_python(record_type)?),
+            _ => Shape::Value(Kind::from_python(record_type)?),
+        };
+        let format = match format {
+            "txt" if (encoding, errors) != ("utf-8", "strict") => Format::Foreign {
+                encoding: CString::new(encoding)?,
+                errors: CString::new(errors)?,
+            },
+            "txt" => Format::Text { own: record_type.getattr("from_text")?.extract()? },
+            "jsonl" => Format::Json {
+                write: record_type.getattr("to_json")?.extract()?,
+                read: record_type.getattr("from_json")?.unbind(),
+                array: record_type.getattr("build")?.extract::<String>()? == "tuple",
+            },
+            other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
+        };
+        Ok(Self { shape, format })
+    }
+
+    /// The line for a record, without its line end.
+    #[pyo3(name = "encode")]
+    fn py_encode<'py>(&self, record: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        self.encode(record, &mut out)?;
+        Ok(PyBytes::new(record.py(), &out))
+    }
+
+    /// The record on a line, given without its line end.
+    #[pyo3(name = "decode")]
+    fn py_decode<'py>(&self, py: Python<'py>, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        self.decode(py, line)
+    }
+}
+
+impl Codec {
+    /// Whether a line without text holds no record.
+    pub fn skips_blank(&self) -> bool {
+        matches!(self.format, Format::Json { .. })
+    }
+
+    pub fn encode(&self, record: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+        match (&self.format, &self.shape) {
+            (Format::Text { .. } | Format::Foreign { .. }, Shape::Value(kind)) => {
+                text::write_bare(kind, record, out)
+            }
+            (Format::Text { own: Some(_) }, Shape::Class(class)) => {
+                class.check(record)?;
+                text::write_own(record, out)
+            }
+            (Format::Text { .. } | Format::Foreign { .. }, Shape::Class(class)) => {
+                class.check(record)?;
+                for (i, field) in class.fields.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b'\t');
+                    }
+                    let value = class.get(record, i)?;
+                    if field.optional && value.is_none() {
+                        out.extend_from_slice(text::NULL);
+                    } else {
+                        text::write_kind(&field.kind, &field.label, &value, out)?;
+                    }
+                }
+                Ok(())
+            }
+            (Format::Json { .. }, Shape::Value(kind)) => json::write_kind(kind, "", record, out),
+            (Format::Json { write: Some(write), .. }, Shape::Class(class)) => {
+                class.check(record)?;
+                json::write_any("", &write.bind(record.py()).call1((record,))?, out)
+            }
+            (Format::Json { array, .. }, Shape::Class(class)) => {
+                class.check(record)?;
+                out.push(if *array { b'[' } else { b'{' });
+                for (i, field) in class.fields.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    if !array {
+                        json::write_str(field.label.as_bytes(), out);
+                        out.push(b':');
+                    }
+                    let value = class.get(record, i)?;
+                    if field.optional && value.is_none() {
+                        out.extend_from_slice(b"null");
+                    } else {
+                        json::write_kind(&field.kind, &field.label, &value, out)?;
+                    }
+                }
+                out.push(if *array { b']' } else { b'}' });
+                Ok(())
+            }
+        }
+    }
+
+    pub fn decode<'py>(&self, py: Python<'py>, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        match (&self.format, &self.shape) {
+            (Format::Text { .. }, Shape::Value(kind)) => text::read_bare(py, kind, line),
+            (Format::Foreign { encoding, errors }, _) => {
+                // SAFETY: a live slice and two C strings; null comes with an exception set.
+                unsafe {
+                    Bound::from_owned_ptr_or_err(
+                        py,
+                        ffi::PyUnicode_Decode(
+                            line.as_ptr().cast(),
+                            line.len().cast_signed(),
+                            encoding.as_ptr(),
+                            errors.as_ptr(),
+                        ),
+                    )
+                }
+            }
+            (Format::Text { own: Some(from_text) }, Shape::Class(_)) => {
+                from_text.bind(py).call1((text::decode_utf8(py, line)?,))
+            }
+            (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
+            (Format::Json { read, .. }, _) => read.bind(py).call1((PyBytes::new(py, line),)),
+        }
+    }
+}
+
+fn read_fields<'py>(py: Python<'py>, class: &Class, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let count = class.fields.len();
+    let mut values = Vec::with_capacity(count);
+    let mut rest = Some(line);
+    for field in &class.fields {
+        let Some(text) = rest else { break };
+        let text = match memchr::memchr(b'\t', text) {
+            Some(tab) => {
+                rest = Some(&text[tab + 1..]);
+                &text[..tab]
+            }
+            None => {
+                rest = None;
+                text
+            }
+        };
+        values.push(if field.optional && text == text::NULL {
+            py.None().into_bound(py)
+        } else {
+            text::read_kind(py, &field.kind, &field.label, text)?
+        });
+    }
+    let complete = values.len() == count && (rest.is_none() || (count == 0 && line.is_empty()));
+    if !complete {
+        let got = line.split(|&byte| byte == b'\t').count();
+        let why = format!("`{}` has {count} fields separated by tabs, the line has {got}", class.name);
+        return Err(refused("", &why));
+    }
+    class.make(py, &mut values)
+}

@@ -1,0 +1,329 @@
+//! What user code writes through.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::cell::GilCell;
+use crate::codec::Codec;
+use crate::output::Output;
+use crate::value::{mismatch, raw_bytes, utf8};
+
+const KEPT_ERRORS: usize = 5;
+
+/// What the contexts of one task share: where the task is in its input, and what it has counted.
+#[pyclass(frozen, module = "gaia._core")]
+pub struct TaskState {
+    #[pyo3(get)]
+    counters: Py<PyDict>,
+    #[pyo3(get)]
+    freq_maps: Py<PyDict>,
+    input_file: GilCell<Py<PyString>>,
+    metadata: Py<PyAny>,
+    shard: Py<PyAny>,
+    pub position: AtomicU64,
+    errors: GilCell<Errors>,
+}
+
+#[derive(Default)]
+struct Errors {
+    count: u64,
+    first: Vec<(u64, String)>,
+    /// The innermost step whose code raised the exception that is on its way up, and its record.
+    failed: Option<(Py<PyString>, String)>,
+}
+
+#[pymethods]
+impl TaskState {
+    #[new]
+    fn new(input_file: Bound<'_, PyString>, metadata: Py<PyAny>, shard: Py<PyAny>) -> Self {
+        let py = input_file.py();
+        Self {
+            counters: PyDict::new(py).unbind(),
+            freq_maps: PyDict::new(py).unbind(),
+            input_file: GilCell::new(input_file.unbind()),
+            metadata,
+            shard,
+            position: AtomicU64::new(0),
+            errors: GilCell::new(Errors::default()),
+        }
+    }
+
+    /// The task goes on to another file of its input.
+    fn enter(&self, py: Python<'_>, input_file: Py<PyString>) -> PyResult<()> {
+        *self.input_file.borrow_mut(py)? = input_file;
+        self.position.store(0, Relaxed);
+        Ok(())
+    }
+
+    #[getter]
+    fn input_file(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
+        Ok(self.input_file.borrow_mut(py)?.clone_ref(py))
+    }
+
+    #[getter]
+    fn input_pos(&self) -> u64 {
+        self.position.load(Relaxed)
+    }
+
+    /// The step that raised and the `repr` of its record, or None where no step did.
+    #[getter]
+    fn failed(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, String)>> {
+        let errors = self.errors.borrow_mut(py)?;
+        Ok(errors.failed.as_ref().map(|(step, record)| (step.clone_ref(py), record.clone())))
+    }
+
+    /// How many records failed to parse, and position and message of the first of them.
+    #[getter]
+    fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<(u64, String)>)> {
+        let errors = self.errors.borrow_mut(py)?;
+        Ok((errors.count, errors.first.clone()))
+    }
+}
+
+impl TaskState {
+    /// Counts a record that failed to parse.
+    ///
+    /// # Errors
+    /// The error itself where it is no `Exception`, such as `KeyboardInterrupt`.
+    pub fn parse_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if !error.is_instance_of::<PyException>(py) {
+            return Err(error);
+        }
+        let mut errors = self.errors.borrow_mut(py)?;
+        errors.count += 1;
+        if errors.first.len() < KEPT_ERRORS {
+            let message = error.value(py).str()?.to_string();
+            errors.first.push((self.position.load(Relaxed), message));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn failed_at(&self, step: &Py<PyString>, record: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = record.py();
+        let mut errors = self.errors.borrow_mut(py)?;
+        if errors.failed.is_none() {
+            let shown = record.repr().map_or_else(|_| String::new(), |repr| repr.to_string());
+            errors.failed = Some((step.clone_ref(py), shown));
+        }
+        Ok(())
+    }
+}
+
+/// The way out of a step: its table's outputs, and the steps that are fused behind it.
+#[pyclass(frozen, generic, module = "gaia._core")]
+pub struct Context {
+    state: Py<TaskState>,
+    outputs: Vec<Py<Output>>,
+    consumers: Vec<Consumer>,
+    shard: GilCell<Option<Py<PyAny>>>,
+    writes: AtomicU64,
+}
+
+/// A step that takes the records written to a context.
+struct Consumer {
+    step: Py<PyString>,
+    call: Call,
+    into: Py<Context>,
+    calls: AtomicU64,
+}
+
+enum Call {
+    /// `do(record, ctx)`
+    Do(Py<PyAny>),
+    /// One record in, one out.
+    Map(Py<PyAny>),
+    Filter(Py<PyAny>),
+    /// One record in, an iterable of records out.
+    FlatMap(Py<PyAny>),
+    /// Text read as a record of another type.
+    Parse(Py<Codec>),
+    /// A value converted to a record of another type; what it raises is a parse error.
+    Convert(Py<PyAny>),
+}
+
+#[pymethods]
+impl Context {
+    /// `consumers` are tuples `(step, call, function or codec, context)`.
+    #[new]
+    fn new(
+        state: Py<TaskState>,
+        outputs: Vec<Py<Output>>,
+        consumers: Vec<(Py<PyString>, String, Bound<'_, PyAny>, Py<Context>)>,
+    ) -> PyResult<Self> {
+        let consumers = consumers.into_iter().map(|(step, call, function, into)| {
+            let call = match call.as_str() {
+                "do" => Call::Do(function.unbind()),
+                "map" => Call::Map(function.unbind()),
+                "filter" => Call::Filter(function.unbind()),
+                "flat_map" => Call::FlatMap(function.unbind()),
+                "parse" => Call::Parse(function.cast_into::<Codec>()?.unbind()),
+                _ => Call::Convert(function.unbind()),
+            };
+            Ok(Consumer { step, call, into, calls: AtomicU64::new(0) })
+        });
+        Ok(Self {
+            state,
+            outputs,
+            consumers: consumers.collect::<PyResult<_>>()?,
+            shard: GilCell::new(None),
+            writes: AtomicU64::new(0),
+        })
+    }
+
+    #[pyo3(signature = (record, /, *, shard=None))]
+    fn write(
+        &self,
+        record: &Bound<'_, PyAny>,
+        shard: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
+        self.pass_on(record, shard)
+    }
+
+    #[pyo3(signature = (counter, n=1))]
+    fn inc(&self, py: Python<'_>, counter: &Bound<'_, PyString>, n: i64) -> PyResult<()> {
+        let counters = self.state.get().counters.bind(py);
+        let old = match counters.get_item(counter)? {
+            Some(old) => old.extract::<i64>()?,
+            None => 0,
+        };
+        counters.set_item(counter, old + n)
+    }
+
+    fn freq_map<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = name.py();
+        let maps = self.state.get().freq_maps.bind(py);
+        if let Some(map) = maps.get_item(name)? {
+            return Ok(map);
+        }
+        let map = py.import("collections")?.getattr("Counter")?.call0()?;
+        maps.set_item(name, &map)?;
+        Ok(map)
+    }
+
+    fn set_output_shard(&self, py: Python<'_>, shard: Option<Py<PyAny>>) -> PyResult<()> {
+        *self.shard.borrow_mut(py)? = shard;
+        Ok(())
+    }
+
+    fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.outputs.iter().try_for_each(|output| output.get().close_shard(shard))
+    }
+
+    #[getter]
+    fn input_file(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
+        self.state.get().input_file(py)
+    }
+
+    #[getter]
+    fn input_pos(&self) -> u64 {
+        self.state.get().position.load(Relaxed)
+    }
+
+    #[getter]
+    fn metadata(&self, py: Python<'_>) -> Py<PyAny> {
+        self.state.get().metadata.clone_ref(py)
+    }
+
+    #[getter]
+    fn shard(&self, py: Python<'_>) -> Py<PyAny> {
+        self.state.get().shard.clone_ref(py)
+    }
+
+    /// Calls of the steps behind this context, and writes to it.
+    fn traffic(&self) -> (u64, u64) {
+        let calls = self.consumers.iter().map(|consumer| consumer.calls.load(Relaxed)).sum();
+        (calls, self.writes.load(Relaxed))
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        for consumer in &self.consumers {
+            visit.call(&consumer.into)?;
+            match &consumer.call {
+                Call::Parse(codec) => visit.call(codec)?,
+                Call::Do(f) | Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => {
+                    visit.call(f)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Context {
+    pub fn state(&self) -> &TaskState {
+        self.state.get()
+    }
+
+    /// Gives a record to the table's outputs and to every step behind it.
+    pub fn pass_on(
+        &self,
+        record: &Bound<'_, PyAny>,
+        shard: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = record.py();
+        if !self.outputs.is_empty() {
+            let current = match shard {
+                Some(_) => None,
+                None => self.shard.borrow_mut(py)?.as_ref().map(|shard| shard.clone_ref(py)),
+            };
+            let shard = shard.or(current.as_ref().map(|shard| shard.bind(py)));
+            for output in &self.outputs {
+                output.get().write(record, shard)?;
+            }
+        }
+        for consumer in &self.consumers {
+            if let Err(error) = consumer.take(record, self.state.get()) {
+                self.state.get().failed_at(&consumer.step, record)?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Consumer {
+    fn take(&self, record: &Bound<'_, PyAny>, state: &TaskState) -> PyResult<()> {
+        let py = record.py();
+        let into = self.into.get();
+        self.calls.store(self.calls.load(Relaxed) + 1, Relaxed);
+        match &self.call {
+            Call::Do(function) => {
+                function.bind(py).call1((record, self.into.bind(py)))?;
+                Ok(())
+            }
+            Call::Map(function) => into.write(&function.bind(py).call1((record,))?, None),
+            Call::Filter(function) => {
+                if function.bind(py).call1((record,))?.is_truthy()? {
+                    into.write(record, None)?;
+                }
+                Ok(())
+            }
+            Call::FlatMap(function) => {
+                for item in function.bind(py).call1((record,))?.try_iter()? {
+                    into.write(&item?, None)?;
+                }
+                Ok(())
+            }
+            Call::Parse(codec) => {
+                let text = if record.is_instance_of::<PyString>() {
+                    utf8("", record)?
+                } else {
+                    raw_bytes("", record).map_err(|_| mismatch("", "str", record))?
+                };
+                match codec.get().decode(py, text) {
+                    Ok(parsed) => into.write(&parsed, None),
+                    Err(error) => state.parse_error(py, error),
+                }
+            }
+            Call::Convert(function) => match function.bind(py).call1((record,)) {
+                Ok(converted) => into.write(&converted, None),
+                Err(error) => state.parse_error(py, error),
+            },
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The native core of Gaia, imported as `gaia._core`: the loops that run once per record or per
+//! byte. Naming, stores, scheduling and policy are Python's; nothing here runs once per file.
+
+mod bundle;
+mod cell;
+mod codec;
+mod compress;
+mod context;
+mod feed;
+mod json;
+mod lines;
+mod output;
+mod partition;
+mod process;
+mod record;
+mod text;
+mod value;
+
+use pyo3::prelude::*;
+
+// Shared state is guarded by the GIL (see `cell`), so the module asks for it to be kept.
+#[pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::bundle::concat;
+    #[pymodule_export]
+    use crate::codec::Codec;
+    #[pymodule_export]
+    use crate::compress::compress;
+    #[pymodule_export]
+    use crate::context::{Context, TaskState};
+    #[pymodule_export]
+    use crate::feed::{RecordReader, feed_lines, feed_records};
+    #[pymodule_export]
+    use crate::lines::Lines;
+    #[pymodule_export]
+    use crate::output::Output;
+    #[pymodule_export]
+    use crate::partition::shard_of;
+    #[pymodule_export]
+    use crate::process::die_with_parent;
+}

@@ -1,0 +1,226 @@
+//! One table as one task writes it: record to shard, record to line, lines to frames.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::bundle::Bundle;
+use crate::cell::GilCell;
+use crate::codec::Codec;
+use crate::compress::Frames;
+use crate::partition::{Key, Partitioner};
+use crate::value::mismatch;
+
+#[pyclass(frozen, module = "gaia._core")]
+pub struct Output {
+    table: String,
+    codec: Py<Codec>,
+    sharding: Sharding,
+    state: GilCell<State>,
+}
+
+enum Sharding {
+    ModN(Partitioner),
+    Custom(Py<PyAny>),
+    /// The shard of the task's own input, among so many.
+    Kept { shard: u32, shards: u64 },
+}
+
+struct State {
+    bundle: Bundle,
+    line: Vec<u8>,
+    names: HashMap<String, u32>,
+    closed: Vec<u32>,
+}
+
+#[pymethods]
+impl Output {
+    /// `key` is None (the record itself), field numbers, or a function.
+    #[new]
+    #[pyo3(signature = (table, codec, path, *, shards, key, custom, kept, plain_key,
+                        compression, level, frame_bytes, budget))]
+    #[expect(clippy::too_many_arguments, reason = "all are named by the one caller")]
+    fn new(
+        table: String,
+        codec: Py<Codec>,
+        path: PathBuf,
+        shards: u64,
+        key: Option<Bound<'_, PyAny>>,
+        custom: Option<Py<PyAny>>,
+        kept: Option<u32>,
+        plain_key: Py<PyAny>,
+        compression: &str,
+        level: i32,
+        frame_bytes: usize,
+        budget: usize,
+    ) -> PyResult<Self> {
+        let sharding = match (custom, kept) {
+            (Some(function), _) => Sharding::Custom(function),
+            (None, Some(shard)) => Sharding::Kept { shard, shards },
+            (None, None) => {
+                let key = match key {
+                    None => Key::Record,
+                    Some(key) if key.is_callable() => Key::Function(key.unbind()),
+                    Some(key) => match key.extract::<Vec<usize>>()?.as_slice() {
+                        [field] => Key::Field(*field),
+                        fields => Key::Fields(fields.to_vec()),
+                    },
+                };
+                Sharding::ModN(Partitioner { key, shards, plain_key })
+            }
+        };
+        let frames = Frames::new(compression, level)?;
+        let state = State {
+            bundle: Bundle::new(path, frames, frame_bytes, budget),
+            line: Vec::new(),
+            names: HashMap::new(),
+            closed: Vec::new(),
+        };
+        Ok(Self { table, codec, sharding, state: GilCell::new(state) })
+    }
+
+    /// Writes out what is buffered. Returns the index, as packed little-endian entries of
+    /// `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards
+    /// in the order of their numbers.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Vec<String>)> {
+        let mut state = self.state.borrow_mut(py)?;
+        let mut index = Vec::new();
+        for frame in state.bundle.finish()? {
+            index.extend_from_slice(&frame.shard.to_le_bytes());
+            index.extend_from_slice(&frame.records.to_le_bytes());
+            index.extend_from_slice(&frame.offset.to_le_bytes());
+            index.extend_from_slice(&frame.stored.to_le_bytes());
+            index.extend_from_slice(&frame.raw.to_le_bytes());
+        }
+        let mut names = vec![String::new(); state.names.len()];
+        for (name, at) in state.names.drain() {
+            names[at as usize] = name;
+        }
+        Ok((PyBytes::new(py, &index), names))
+    }
+}
+
+impl Output {
+    pub fn write(
+        &self,
+        record: &Bound<'_, PyAny>,
+        explicit: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = record.py();
+        let codec = self.codec.get();
+        // User functions run before the state is borrowed, so they may write as well.
+        let place = match (&self.sharding, explicit) {
+            (_, Some(shard)) => self.explicit(shard)?,
+            (Sharding::ModN(partitioner), None) => Place::At(partitioner.shard(&codec.shape, record)?),
+            (Sharding::Kept { shard, .. }, None) => Place::At(*shard),
+            (Sharding::Custom(function), None) => self.named(&function.bind(py).call1((record,))?)?,
+        };
+        let mut state = self.state.borrow_mut(py)?;
+        let state = &mut *state;
+        state.line.clear();
+        codec.encode(record, &mut state.line)?;
+        state.line.push(b'\n');
+        let at = state.number(place);
+        if !state.closed.is_empty() && state.closed.contains(&at) {
+            let table = &self.table;
+            return Err(PyValueError::new_err(format!(
+                "table `{table}`: a record for a shard that this task has closed"
+            )));
+        }
+        Ok(state.bundle.push(at, &state.line)?)
+    }
+
+    /// No more records for the shard from this task: its buffer is written out and freed.
+    pub fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
+        let place = self.explicit(shard)?;
+        let mut state = self.state.borrow_mut(shard.py())?;
+        let at = state.number(place);
+        state.bundle.close(at)?;
+        state.closed.push(at);
+        Ok(())
+    }
+
+    fn explicit(&self, shard: &Bound<'_, PyAny>) -> PyResult<Place> {
+        let shards = match &self.sharding {
+            Sharding::Custom(_) => return self.named(shard),
+            Sharding::ModN(Partitioner { shards, .. }) | Sharding::Kept { shards, .. } => *shards,
+        };
+        let at = shard.extract::<i64>().map_err(|_| mismatch("shard", "int", shard))?;
+        if at < 0 || at.cast_unsigned() >= shards {
+            let (table, last) = (&self.table, shards - 1);
+            return Err(PyValueError::new_err(format!(
+                "table `{table}`: expected a shard from 0 to {last}, got {at}"
+            )));
+        }
+        Ok(Place::At(at as u32))
+    }
+
+    fn named(&self, shard: &Bound<'_, PyAny>) -> PyResult<Place> {
+        let Ok(name) = shard.cast::<PyString>() else {
+            return Err(mismatch("shard", "str", shard));
+        };
+        let name = name.to_str()?;
+        if let Err(why) = check_name(name) {
+            let table = &self.table;
+            return Err(PyValueError::new_err(format!("table `{table}`: shard name {name:?} {why}")));
+        }
+        Ok(Place::Named(name.to_owned()))
+    }
+}
+
+enum Place {
+    At(u32),
+    Named(String),
+}
+
+impl State {
+    fn number(&mut self, place: Place) -> u32 {
+        match place {
+            Place::At(at) => at,
+            Place::Named(name) => {
+                let next = self.names.len() as u32;
+                *self.names.entry(name).or_insert(next)
+            }
+        }
+    }
+}
+
+/// A custom shard's name becomes a path below its table's folder, and must stay there.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("is empty");
+    }
+    if name.starts_with('/') {
+        return Err("is an absolute path; it must stay in the table's folder");
+    }
+    if name.chars().any(|c| c.is_control() || c == '\\') {
+        return Err("holds a control character or a backslash");
+    }
+    for part in name.split('/') {
+        match part {
+            ".." => return Err("would leave the table's folder"),
+            "" | "." => return Err("has an empty part"),
+            _ if part.len() > 200 => return Err("has a part of more than 200 bytes"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn names_stay_in_the_folder() {
+        for good in ["a", "adult/2020", "ü", "..a", "a.b"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "../a", "a/../b", "a//b", "a/.", "a\\b", "a\nb", "a/"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

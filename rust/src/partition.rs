@@ -1,0 +1,123 @@
+//! Which shard a record belongs to.
+//!
+//! An int is used as it is, modulo n; str and bytes by the xxh3-64 fingerprint of their (UTF-8)
+//! bytes; a tuple by that of its parts, each behind its type and length. Values that compare equal
+//! get the same shard, whichever way a key is declared.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::codec::Shape;
+use crate::value::{Integer, integer, mismatch, raw_bytes, utf8};
+
+pub enum Key {
+    /// The record itself, of a table of single values.
+    Record,
+    Field(usize),
+    Fields(Vec<usize>),
+    Function(Py<PyAny>),
+}
+
+/// Turns keys of other types (datetimes, enums) into str, bytes or int.
+pub struct Partitioner {
+    pub key: Key,
+    pub shards: u64,
+    pub plain_key: Py<PyAny>,
+}
+
+impl Partitioner {
+    pub fn shard(&self, shape: &Shape, record: &Bound<'_, PyAny>) -> PyResult<u32> {
+        let shard = match (&self.key, shape) {
+            (Key::Field(i), Shape::Class(class)) => {
+                class.check(record)?;
+                self.of_value(&class.get(record, *i)?)?
+            }
+            (Key::Fields(fields), Shape::Class(class)) => {
+                class.check(record)?;
+                let mut bytes = Vec::new();
+                for &i in fields {
+                    self.append_part(&class.get(record, i)?, &mut bytes)?;
+                }
+                xxh3_64(&bytes) % self.shards
+            }
+            (Key::Function(function), _) => {
+                self.of_value(&function.bind(record.py()).call1((record,))?)?
+            }
+            _ => self.of_value(record)?,
+        };
+        Ok(shard as u32)
+    }
+
+    fn of_value(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+        if value.is_instance_of::<PyString>() {
+            Ok(xxh3_64(utf8("key", value)?) % self.shards)
+        } else if value.is_instance_of::<PyInt>() {
+            match integer("key", value)? {
+                Integer::Small(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
+                Integer::Large(_) => value.rem(self.shards)?.extract(),
+            }
+        } else if value.is_instance_of::<PyBytes>() {
+            Ok(xxh3_64(raw_bytes("key", value)?) % self.shards)
+        } else if let Ok(parts) = value.cast::<PyTuple>() {
+            let mut bytes = Vec::new();
+            for part in parts.iter() {
+                self.append_part(&part, &mut bytes)?;
+            }
+            Ok(xxh3_64(&bytes) % self.shards)
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            match whole(number.value()) {
+                Some(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
+                None => Ok(xxh3_64(&number.value().to_le_bytes()) % self.shards),
+            }
+        } else {
+            self.of_value(&self.plain(value)?)
+        }
+    }
+
+    fn append_part(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+        let mut part = |tag: u8, bytes: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            out.extend_from_slice(bytes);
+        };
+        if value.is_instance_of::<PyString>() {
+            part(b's', utf8("key", value)?);
+        } else if value.is_instance_of::<PyBytes>() {
+            part(b's', raw_bytes("key", value)?);
+        } else if value.is_instance_of::<PyInt>() {
+            match integer("key", value)? {
+                Integer::Small(key) => part(b'i', &key.to_le_bytes()),
+                Integer::Large(decimal) => part(b'i', decimal.as_bytes()),
+            }
+        } else if value.is_none() {
+            part(b'n', b"");
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            match whole(number.value()) {
+                Some(key) => part(b'i', &key.to_le_bytes()),
+                None => part(b'f', &number.value().to_le_bytes()),
+            }
+        } else {
+            self.append_part(&self.plain(value)?, out)?;
+        }
+        Ok(())
+    }
+
+    fn plain<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let plain = self.plain_key.bind(value.py()).call1((value,))?;
+        let known = plain.is_instance_of::<PyString>() || plain.is_instance_of::<PyInt>();
+        if known { Ok(plain) } else { Err(mismatch("key", "int, str or bytes", value)) }
+    }
+}
+
+/// The int that a float equals, so that 1.0 and 1 share a shard as they share a dict's slot.
+fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 9.0e18).then_some(value as i64)
+}
+
+/// The shard of a key among `shards`: what a write's sharding does with it.
+#[pyfunction]
+pub fn shard_of(key: &Bound<'_, PyAny>, shards: u32, plain_key: Py<PyAny>) -> PyResult<u64> {
+    let shards = u64::from(shards);
+    Partitioner { key: Key::Record, shards, plain_key }.of_value(key)
+}

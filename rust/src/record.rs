@@ -1,0 +1,183 @@
+//! Record classes: reading the fields of an object and making an object from fields.
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use crate::value::{Kind, mismatch};
+
+pub struct Field {
+    pub name: Py<PyString>,
+    pub label: String,
+    pub kind: Kind,
+    pub optional: bool,
+    /// Passed to the class when it is called; otherwise set afterwards.
+    init: Option<Py<PyString>>,
+}
+
+pub struct Class {
+    ty: Py<PyType>,
+    pub name: String,
+    pub fields: Vec<Field>,
+    layout: Layout,
+    build: Build,
+}
+
+enum Layout {
+    /// Fields stand at fixed offsets: `__slots__`, msgspec.Struct.
+    Slots(Vec<isize>),
+    Attributes,
+    Tuple,
+}
+
+enum Build {
+    /// An empty object whose fields are then set: equal to calling a class whose `__init__` only
+    /// stores its arguments.
+    Fill,
+    /// `cls(**fields)`, so that validators, converters and hooks run.
+    Call,
+    /// `tuple.__new__(cls, fields)`
+    Tuple,
+}
+
+impl Class {
+    /// Reads the class from Python's description of it (`gaia.pipeline.records.RecordType`).
+    pub fn from_python(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let ty = spec.getattr("type")?.cast_into::<PyType>()?;
+        let mut fields = Vec::new();
+        for field in spec.getattr("fields")?.try_iter()? {
+            let field = field?;
+            let name = field.getattr("name")?.cast_into::<PyString>()?;
+            fields.push(Field {
+                label: name.to_string(),
+                name: name.unbind(),
+                kind: Kind::from_python(&field)?,
+                optional: field.getattr("optional")?.extract()?,
+                init: field.getattr("init")?.extract()?,
+            });
+        }
+        let how: String = spec.getattr("build")?.extract()?;
+        let layout = match how.as_str() {
+            "tuple" => Layout::Tuple,
+            _ => match fields.iter().map(|field| slot_offset(&ty, field)).collect() {
+                Some(offsets) => Layout::Slots(offsets),
+                None => Layout::Attributes,
+            },
+        };
+        let build = match how.as_str() {
+            "tuple" => Build::Tuple,
+            "fill" => Build::Fill,
+            _ => Build::Call,
+        };
+        Ok(Self { name: ty.qualname()?.to_string(), ty: ty.unbind(), fields, layout, build })
+    }
+
+    /// # Errors
+    /// `TypeError` unless the record is of exactly this class: a subclass would come back as less
+    /// than it was.
+    pub fn check(&self, record: &Bound<'_, PyAny>) -> PyResult<()> {
+        if record.get_type_ptr() == self.ty.as_ptr().cast() {
+            return Ok(());
+        }
+        Err(mismatch("", &self.name, record))
+    }
+
+    /// Field `i` of a record that `check` has passed.
+    pub fn get<'py>(&self, record: &Bound<'py, PyAny>, i: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = record.py();
+        match &self.layout {
+            Layout::Slots(offsets) => {
+                // SAFETY: `slot_offset` took the offset from this very class, and `check` has
+                // shown that the object is of it; an unset slot is null.
+                let value = unsafe {
+                    let slot = record.as_ptr().byte_offset(offsets[i]).cast::<*mut ffi::PyObject>();
+                    Bound::from_borrowed_ptr_or_opt(py, *slot)
+                };
+                value.ok_or_else(|| {
+                    let (name, label) = (&self.name, &self.fields[i].label);
+                    PyAttributeError::new_err(format!("field `{label}` of this `{name}` is not set"))
+                })
+            }
+            Layout::Attributes => record.getattr(self.fields[i].name.bind(py)),
+            // SAFETY: `check` has shown that it is this NamedTuple, which has a value per field.
+            Layout::Tuple => unsafe {
+                Ok(record.cast_unchecked::<PyTuple>().get_borrowed_item_unchecked(i).to_owned())
+            },
+        }
+    }
+
+    /// A record of the values, one per field in their order.
+    pub fn make<'py>(
+        &self,
+        py: Python<'py>,
+        values: &mut Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ty = self.ty.bind(py);
+        match (&self.build, &self.layout) {
+            (Build::Fill, Layout::Slots(offsets)) => {
+                let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
+                // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
+                // exception set; each slot is given one owned reference.
+                unsafe {
+                    let alloc = (*ptr).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
+                    let object = Bound::from_owned_ptr_or_err(py, alloc(ptr, 0))?;
+                    for (value, &offset) in values.drain(..).zip(offsets) {
+                        let slot = object.as_ptr().byte_offset(offset);
+                        slot.cast::<*mut ffi::PyObject>().write(value.into_ptr());
+                    }
+                    Ok(object)
+                }
+            }
+            (Build::Fill, _) => {
+                let object = py
+                    .get_type::<PyAny>()
+                    .call_method1(pyo3::intern!(py, "__new__"), (ty,))?;
+                for (value, field) in values.drain(..).zip(&self.fields) {
+                    set(&object, field, &value)?;
+                }
+                Ok(object)
+            }
+            (Build::Tuple, _) => {
+                let fields = PyTuple::new(py, values.drain(..))?;
+                py.get_type::<PyTuple>().call_method1(pyo3::intern!(py, "__new__"), (ty, fields))
+            }
+            (Build::Call, _) => {
+                let arguments = PyDict::new(py);
+                for (value, field) in values.iter().zip(&self.fields) {
+                    if let Some(name) = &field.init {
+                        arguments.set_item(name, value)?;
+                    }
+                }
+                let object = ty.call((), Some(&arguments))?;
+                for (value, field) in values.drain(..).zip(&self.fields) {
+                    if field.init.is_none() {
+                        set(&object, field, &value)?;
+                    }
+                }
+                Ok(object)
+            }
+        }
+    }
+}
+
+/// `object.__setattr__`: frozen classes have to be filled as well.
+fn set(object: &Bound<'_, PyAny>, field: &Field, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: three live objects; -1 comes with an exception set.
+    let done = unsafe {
+        ffi::PyObject_GenericSetAttr(object.as_ptr(), field.name.as_ptr(), value.as_ptr())
+    };
+    if done == 0 { Ok(()) } else { Err(PyErr::fetch(object.py())) }
+}
+
+/// Where the field stands in an object of the class, if it is a slot.
+fn slot_offset(ty: &Bound<'_, PyType>, field: &Field) -> Option<isize> {
+    let descriptor = ty.getattr(field.name.bind(ty.py())).ok()?;
+    if descriptor.get_type_ptr() != &raw mut ffi::PyMemberDescr_Type {
+        return None;
+    }
+    // SAFETY: the type check above shows that this is a member descriptor.
+    let member = unsafe { &*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member };
+    let plain = member.type_code == ffi::Py_T_OBJECT_EX && member.flags & ffi::Py_RELATIVE_OFFSET == 0;
+    plain.then_some(member.offset)
+}
