@@ -42,7 +42,7 @@ class TestResult:
     __test__ = False
 
     shards: Mapping[str, Mapping[int | str, list[Any]]]
-    counters: Mapping[str, int]
+    counters: Counter[str]
     freq_maps: Mapping[str, Counter[Any]]
 
     def __getitem__(self, table: str) -> list[Any]:
@@ -96,7 +96,7 @@ def run(
         for name, manifest in progress.manifests.items():
             table: StoredTable[Any] = StoredTable(os.path.join(folder, name), types[name], manifest)
             written[name] = {shard.key: list(table.records(shard.key)) for shard in table.shards}
-    return TestResult(written, dict(progress.counters), progress.freq_maps)
+    return TestResult(written, progress.counters, progress.freq_maps)
 
 
 def assert_same_records(actual: Iterable[Any], expected: Iterable[Any]) -> None:

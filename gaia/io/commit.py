@@ -41,12 +41,15 @@ def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
     Raises:
         OutputError: The destination cannot be written.
     """
-    try:
-        return [_make_shard(layout, job) for job in jobs]
-    except OSError as error:
-        raise OutputError(
-            f"cannot write table `{layout.table}` to {layout.folder}: {reason(error)}"
-        ) from None
+    shards = []
+    for job in jobs:
+        try:
+            shards.append(_make_shard(layout, job))
+        except OSError as error:
+            raise OutputError(
+                f"cannot write shard {job.key!r} of table `{layout.table}`: {reason(error)}"
+            ) from None
+    return shards
 
 
 def _make_shard(layout: Layout, job: ShardJob) -> Shard:

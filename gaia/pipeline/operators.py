@@ -66,12 +66,13 @@ class Context(Protocol[Record_contra]):
 class Run:
     """What `setup` may look at: the results of the stages before.
 
-    `freq_maps` and `counters` are those of all finished stages, merged.
+    `freq_maps` and `counters` are those of all finished stages, merged; one that nobody filled is
+    empty or 0.
     """
 
     pipeline: str
     freq_maps: Mapping[str, Counter[Any]]
-    counters: Mapping[str, int]
+    counters: Counter[str]
 
 
 class Operator(Generic[Out]):

@@ -80,7 +80,7 @@ class LocalRunner:
                 name: Table(os.path.join(self.dest_dir, name), types[name], manifest)
                 for name, manifest in progress.manifests.items()
             },
-            counters=dict(progress.counters),
+            counters=progress.counters,
             freq_maps=progress.freq_maps,
             elapsed=time.perf_counter() - begin,
             report=scheduler.run_record(self.dest_dir),

@@ -127,12 +127,12 @@ def _arrow_value(value: Any) -> Any:
 class RunResult:
     """What a run made and counted.
 
-    `result[name]` is a table. `elapsed` is in seconds; `report` is the path of the run's own
-    record.
+    `result[name]` is a table. A counter that nobody increased is 0, and a frequency map that
+    nobody filled is empty. `elapsed` is in seconds; `report` is the path of the run's own record.
     """
 
     tables: Mapping[str, Table[Any]]
-    counters: Mapping[str, int]
+    counters: Counter[str]
     freq_maps: Mapping[str, Counter[Any]]
     elapsed: float
     report: str

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Progress:
 
     stages: list[StageRecord] = attrs.field(factory=list)
     counters: Counter[str] = attrs.field(factory=Counter)
-    freq_maps: dict[str, Counter[Any]] = attrs.field(factory=dict)
+    freq_maps: dict[str, Counter[Any]] = attrs.field(factory=lambda: defaultdict(Counter))
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
 
 
@@ -113,16 +113,16 @@ def _run_stage(
     shipped = attrs.evolve(stage, source=None)
     setup = Setup(
         stage=shipped,
-        run=Run(pipeline, dict(progress.freq_maps), dict(progress.counters)),
+        run=Run(pipeline, progress.freq_maps.copy(), progress.counters.copy()),
         folder=bundles,
     )
     reports = sorted(engine.map(run_task, setup, tasks), key=lambda report: report.task)
     counters: Counter[str] = Counter()
-    freq_maps: dict[str, Counter[Any]] = {}
+    freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
     for report in reports:
         counters.update(report.counters)
         for name, counts in report.freq_maps.items():
-            freq_maps.setdefault(name, Counter()).update(counts)
+            freq_maps[name].update(counts)
     for table in stage.tables():
         progress.manifests[table.name] = _commit(
             table, reports, dict(counters), engine, dest, scratch
@@ -130,7 +130,7 @@ def _run_stage(
     shutil.rmtree(bundles)
     progress.counters.update(counters)
     for name, counts in freq_maps.items():
-        progress.freq_maps.setdefault(name, Counter()).update(counts)
+        progress.freq_maps[name].update(counts)
     progress.stages.append(
         StageRecord(
             name=stage.name,

@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::quote::write_str;
 use crate::record::Class;
 use crate::value::{Kind, refused};
 use crate::{json, text};
@@ -24,11 +25,20 @@ pub enum Shape {
 }
 
 enum Format {
-    Text { own: Option<Py<PyAny>> },
+    Text {
+        own: Option<Py<PyAny>>,
+    },
     /// Text in another encoding, or read with another error handler: for reading only.
-    Foreign { encoding: CString, errors: CString },
+    Foreign {
+        encoding: CString,
+        errors: CString,
+    },
     /// `write` turns a record into plain JSON values where fields alone would not do.
-    Json { write: Option<Py<PyAny>>, read: Py<PyAny>, array: bool },
+    Json {
+        write: Option<Py<PyAny>>,
+        read: Py<PyAny>,
+        array: bool,
+    },
 }
 
 #[pymethods]
@@ -50,7 +60,9 @@ impl Codec {
                 encoding: CString::new(encoding)?,
                 errors: CString::new(errors)?,
             },
-            "txt" => Format::Text { own: record_type.getattr("from_text")?.extract()? },
+            "txt" => Format::Text {
+                own: record_type.getattr("from_text")?.extract()?,
+            },
             "jsonl" => Format::Json {
                 write: record_type.getattr("to_json")?.extract()?,
                 read: record_type.getattr("from_json")?.unbind(),
@@ -107,7 +119,12 @@ impl Codec {
                 Ok(())
             }
             (Format::Json { .. }, Shape::Value(kind)) => json::write_kind(kind, "", record, out),
-            (Format::Json { write: Some(write), .. }, Shape::Class(class)) => {
+            (
+                Format::Json {
+                    write: Some(write), ..
+                },
+                Shape::Class(class),
+            ) => {
                 class.check(record)?;
                 json::write_any("", &write.bind(record.py()).call1((record,))?, out)
             }
@@ -119,7 +136,7 @@ impl Codec {
                         out.push(b',');
                     }
                     if !array {
-                        json::write_str(field.label.as_bytes(), out);
+                        write_str(field.label.as_bytes(), out);
                         out.push(b':');
                     }
                     let value = class.get(record, i)?;
@@ -152,9 +169,12 @@ impl Codec {
                     )
                 }
             }
-            (Format::Text { own: Some(from_text) }, Shape::Class(_)) => {
-                from_text.bind(py).call1((text::decode_utf8(py, line)?,))
-            }
+            (
+                Format::Text {
+                    own: Some(from_text),
+                },
+                Shape::Class(_),
+            ) => from_text.bind(py).call1((text::decode_utf8(py, line)?,)),
             (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
             (Format::Json { read, .. }, _) => read.bind(py).call1((PyBytes::new(py, line),)),
         }
@@ -163,31 +183,24 @@ impl Codec {
 
 fn read_fields<'py>(py: Python<'py>, class: &Class, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let count = class.fields.len();
-    let mut values = Vec::with_capacity(count);
-    let mut rest = Some(line);
-    for field in &class.fields {
-        let Some(text) = rest else { break };
-        let text = match memchr::memchr(b'\t', text) {
-            Some(tab) => {
-                rest = Some(&text[tab + 1..]);
-                &text[..tab]
-            }
-            None => {
-                rest = None;
-                text
-            }
+    let mut fields = line.split(|&byte| byte == b'\t');
+    let complete = class.make(py, |field| {
+        let Some(text) = fields.next() else {
+            return Ok(None);
         };
-        values.push(if field.optional && text == text::NULL {
+        Ok(Some(if field.optional && text == text::NULL {
             py.None().into_bound(py)
         } else {
             text::read_kind(py, &field.kind, &field.label, text)?
-        });
+        }))
+    })?;
+    match complete {
+        Some(record) if fields.next().is_none() || (count == 0 && line.is_empty()) => Ok(record),
+        _ => {
+            let got = line.split(|&byte| byte == b'\t').count();
+            let name = &class.name;
+            let why = format!("`{name}` has {count} fields separated by tabs, the line has {got}");
+            Err(refused("", &why))
+        }
     }
-    let complete = values.len() == count && (rest.is_none() || (count == 0 && line.is_empty()));
-    if !complete {
-        let got = line.split(|&byte| byte == b'\t').count();
-        let why = format!("`{}` has {count} fields separated by tabs, the line has {got}", class.name);
-        return Err(refused("", &why));
-    }
-    class.make(py, &mut values)
 }

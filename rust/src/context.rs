@@ -72,7 +72,10 @@ impl TaskState {
     #[getter]
     fn failed(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, String)>> {
         let errors = self.errors.borrow_mut(py)?;
-        Ok(errors.failed.as_ref().map(|(step, record)| (step.clone_ref(py), record.clone())))
+        Ok(errors
+            .failed
+            .as_ref()
+            .map(|(step, record)| (step.clone_ref(py), record.clone())))
     }
 
     /// How many records failed to parse, and position and message of the first of them.
@@ -106,7 +109,9 @@ impl TaskState {
         let py = record.py();
         let mut errors = self.errors.borrow_mut(py)?;
         if errors.failed.is_none() {
-            let shown = record.repr().map_or_else(|_| String::new(), |repr| repr.to_string());
+            let shown = record
+                .repr()
+                .map_or_else(|_| String::new(), |repr| repr.to_string());
             errors.failed = Some((step.clone_ref(py), shown));
         }
         Ok(())
@@ -145,6 +150,9 @@ enum Call {
     Convert(Py<PyAny>),
 }
 
+/// A consumer as Python describes it: step, call, function or codec, and the context behind it.
+type ConsumerSpec<'py> = (Py<PyString>, String, Bound<'py, PyAny>, Py<Context>);
+
 #[pymethods]
 impl Context {
     /// `consumers` are tuples `(step, call, function or codec, context)`.
@@ -152,7 +160,7 @@ impl Context {
     fn new(
         state: Py<TaskState>,
         outputs: Vec<Py<Output>>,
-        consumers: Vec<(Py<PyString>, String, Bound<'_, PyAny>, Py<Context>)>,
+        consumers: Vec<ConsumerSpec<'_>>,
     ) -> PyResult<Self> {
         let consumers = consumers.into_iter().map(|(step, call, function, into)| {
             let call = match call.as_str() {
@@ -163,7 +171,12 @@ impl Context {
                 "parse" => Call::Parse(function.cast_into::<Codec>()?.unbind()),
                 _ => Call::Convert(function.unbind()),
             };
-            Ok(Consumer { step, call, into, calls: AtomicU64::new(0) })
+            Ok(Consumer {
+                step,
+                call,
+                into,
+                calls: AtomicU64::new(0),
+            })
         });
         Ok(Self {
             state,
@@ -175,11 +188,7 @@ impl Context {
     }
 
     #[pyo3(signature = (record, /, *, shard=None))]
-    fn write(
-        &self,
-        record: &Bound<'_, PyAny>,
-        shard: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+    fn write(&self, record: &Bound<'_, PyAny>, shard: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
         self.pass_on(record, shard)
     }
@@ -211,7 +220,9 @@ impl Context {
     }
 
     fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.outputs.iter().try_for_each(|output| output.get().close_shard(shard))
+        self.outputs
+            .iter()
+            .try_for_each(|output| output.get().close_shard(shard))
     }
 
     #[getter]
@@ -236,7 +247,11 @@ impl Context {
 
     /// Calls of the steps behind this context, and writes to it.
     fn traffic(&self) -> (u64, u64) {
-        let calls = self.consumers.iter().map(|consumer| consumer.calls.load(Relaxed)).sum();
+        let calls = self
+            .consumers
+            .iter()
+            .map(|consumer| consumer.calls.load(Relaxed))
+            .sum();
         (calls, self.writes.load(Relaxed))
     }
 
@@ -245,7 +260,11 @@ impl Context {
             visit.call(&consumer.into)?;
             match &consumer.call {
                 Call::Parse(codec) => visit.call(codec)?,
-                Call::Do(f) | Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => {
+                Call::Do(f)
+                | Call::Map(f)
+                | Call::Filter(f)
+                | Call::FlatMap(f)
+                | Call::Convert(f) => {
                     visit.call(f)?;
                 }
             }
@@ -269,7 +288,11 @@ impl Context {
         if !self.outputs.is_empty() {
             let current = match shard {
                 Some(_) => None,
-                None => self.shard.borrow_mut(py)?.as_ref().map(|shard| shard.clone_ref(py)),
+                None => self
+                    .shard
+                    .borrow_mut(py)?
+                    .as_ref()
+                    .map(|shard| shard.clone_ref(py)),
             };
             let shard = shard.or(current.as_ref().map(|shard| shard.bind(py)));
             for output in &self.outputs {

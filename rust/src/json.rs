@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use crate::quote::{write_base64, write_str};
 use crate::value::{Integer, Kind, boolean, float, integer, mismatch, raw_bytes, refused, utf8};
 
 /// Writes one field's value by its kind. Bytes are base64, as msgspec reads them.
@@ -48,7 +49,11 @@ pub fn write_any(label: &str, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Py
                 out.push(b',');
             }
             if !key.is_instance_of::<PyString>() {
-                return Err(mismatch(label, "str` as the key of a JSON object; it is `str", &key));
+                return Err(mismatch(
+                    label,
+                    "str` as the key of a JSON object; it is `str",
+                    &key,
+                ));
             }
             write_str(utf8(label, &key)?, out);
             out.push(b':');
@@ -60,7 +65,11 @@ pub fn write_any(label: &str, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Py
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
         write_array(label, tuple.iter(), out)?;
     } else {
-        return Err(mismatch(label, "str, int, float, bool, None, list or dict", value));
+        return Err(mismatch(
+            label,
+            "str, int, float, bool, None, list or dict",
+            value,
+        ));
     }
     Ok(())
 }
@@ -79,33 +88,6 @@ fn write_array<'py>(
     }
     out.push(b']');
     Ok(())
-}
-
-pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    let mut done = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text[done..i]);
-        done = i + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-        }
-    }
-    out.extend_from_slice(&text[done..]);
-    out.push(b'"');
 }
 
 fn write_bool(value: bool, out: &mut Vec<u8>) {
@@ -130,39 +112,4 @@ fn write_float(label: &str, value: f64, out: &mut Vec<u8>) -> PyResult<()> {
     }
     out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     Ok(())
-}
-
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.push(b'"');
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte))
-            << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let digit = ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= chunk.len() { digit } else { b'=' });
-        }
-    }
-    out.push(b'"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{write_base64, write_str};
-
-    #[test]
-    fn strings_are_escaped() {
-        let mut out = Vec::new();
-        write_str("a\"\\\n\u{1}é".as_bytes(), &mut out);
-        assert_eq!(out, "\"a\\\"\\\\\\n\\u0001é\"".as_bytes());
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        for (bytes, text) in [("", "\"\""), ("f", "\"Zg==\""), ("fo", "\"Zm8=\""), ("foo", "\"Zm9v\"")] {
-            let mut out = Vec::new();
-            write_base64(bytes.as_bytes(), &mut out);
-            assert_eq!(out, text.as_bytes());
-        }
-    }
 }

@@ -51,7 +51,10 @@ impl Lines {
             opening: if start > 0 {
                 Opening::InLine
             } else {
-                Opening::Input { skip_header, skip_bom }
+                Opening::Input {
+                    skip_header,
+                    skip_bom,
+                }
             },
         })))
     }
@@ -95,7 +98,10 @@ impl LineReader {
             Opening::InLine => {
                 self.take(py)?;
             }
-            Opening::Input { skip_header, skip_bom } => {
+            Opening::Input {
+                skip_header,
+                skip_bom,
+            } => {
                 while skip_bom && self.buffer.len() < BOM.len() && self.fill(py)? {}
                 if skip_bom && self.buffer.starts_with(BOM) {
                     self.head = BOM.len();
@@ -109,7 +115,9 @@ impl LineReader {
         if self.base + self.head as u64 >= self.end {
             return Ok(None);
         }
-        let Some((position, mut line)) = self.take(py)? else { return Ok(None) };
+        let Some((position, mut line)) = self.take(py)? else {
+            return Ok(None);
+        };
         if self.crlf && self.buffer[line.clone()].ends_with(b"\r") {
             line.end -= 1;
         }

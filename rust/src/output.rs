@@ -11,6 +11,7 @@ use crate::bundle::Bundle;
 use crate::cell::GilCell;
 use crate::codec::Codec;
 use crate::compress::Frames;
+use crate::names::check_name;
 use crate::partition::{Key, Partitioner};
 use crate::value::mismatch;
 
@@ -26,7 +27,10 @@ enum Sharding {
     ModN(Partitioner),
     Custom(Py<PyAny>),
     /// The shard of the task's own input, among so many.
-    Kept { shard: u32, shards: u64 },
+    Kept {
+        shard: u32,
+        shards: u64,
+    },
 }
 
 struct State {
@@ -69,7 +73,11 @@ impl Output {
                         fields => Key::Fields(fields.to_vec()),
                     },
                 };
-                Sharding::ModN(Partitioner { key, shards, plain_key })
+                Sharding::ModN(Partitioner {
+                    key,
+                    shards,
+                    plain_key,
+                })
             }
         };
         let frames = Frames::new(compression, level)?;
@@ -79,7 +87,12 @@ impl Output {
             names: HashMap::new(),
             closed: Vec::new(),
         };
-        Ok(Self { table, codec, sharding, state: GilCell::new(state) })
+        Ok(Self {
+            table,
+            codec,
+            sharding,
+            state: GilCell::new(state),
+        })
     }
 
     /// Writes out what is buffered. Returns the index, as packed little-endian entries of
@@ -114,9 +127,13 @@ impl Output {
         // User functions run before the state is borrowed, so they may write as well.
         let place = match (&self.sharding, explicit) {
             (_, Some(shard)) => self.explicit(shard)?,
-            (Sharding::ModN(partitioner), None) => Place::At(partitioner.shard(&codec.shape, record)?),
+            (Sharding::ModN(partitioner), None) => {
+                Place::At(partitioner.shard(&codec.shape, record)?)
+            }
             (Sharding::Kept { shard, .. }, None) => Place::At(*shard),
-            (Sharding::Custom(function), None) => self.named(&function.bind(py).call1((record,))?)?,
+            (Sharding::Custom(function), None) => {
+                self.named(&function.bind(py).call1((record,))?)?
+            }
         };
         let mut state = self.state.borrow_mut(py)?;
         let state = &mut *state;
@@ -148,7 +165,9 @@ impl Output {
             Sharding::Custom(_) => return self.named(shard),
             Sharding::ModN(Partitioner { shards, .. }) | Sharding::Kept { shards, .. } => *shards,
         };
-        let at = shard.extract::<i64>().map_err(|_| mismatch("shard", "int", shard))?;
+        let at = shard
+            .extract::<i64>()
+            .map_err(|_| mismatch("shard", "int", shard))?;
         if at < 0 || at.cast_unsigned() >= shards {
             let (table, last) = (&self.table, shards - 1);
             return Err(PyValueError::new_err(format!(
@@ -165,7 +184,9 @@ impl Output {
         let name = name.to_str()?;
         if let Err(why) = check_name(name) {
             let table = &self.table;
-            return Err(PyValueError::new_err(format!("table `{table}`: shard name {name:?} {why}")));
+            return Err(PyValueError::new_err(format!(
+                "table `{table}`: shard name {name:?} {why}"
+            )));
         }
         Ok(Place::Named(name.to_owned()))
     }
@@ -184,43 +205,6 @@ impl State {
                 let next = self.names.len() as u32;
                 *self.names.entry(name).or_insert(next)
             }
-        }
-    }
-}
-
-/// A custom shard's name becomes a path below its table's folder, and must stay there.
-fn check_name(name: &str) -> Result<(), &'static str> {
-    if name.is_empty() {
-        return Err("is empty");
-    }
-    if name.starts_with('/') {
-        return Err("is an absolute path; it must stay in the table's folder");
-    }
-    if name.chars().any(|c| c.is_control() || c == '\\') {
-        return Err("holds a control character or a backslash");
-    }
-    for part in name.split('/') {
-        match part {
-            ".." => return Err("would leave the table's folder"),
-            "" | "." => return Err("has an empty part"),
-            _ if part.len() > 200 => return Err("has a part of more than 200 bytes"),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_name;
-
-    #[test]
-    fn names_stay_in_the_folder() {
-        for good in ["a", "adult/2020", "ü", "..a", "a.b"] {
-            assert!(check_name(good).is_ok(), "{good}");
-        }
-        for bad in ["", "/a", "../a", "a/../b", "a//b", "a/.", "a\\b", "a\nb", "a/"] {
-            assert!(check_name(bad).is_err(), "{bad}");
         }
     }
 }

@@ -54,7 +54,9 @@ impl Partitioner {
             Ok(xxh3_64(utf8("key", value)?) % self.shards)
         } else if value.is_instance_of::<PyInt>() {
             match integer("key", value)? {
-                Integer::Small(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
+                Integer::Small(key) => {
+                    Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned())
+                }
                 Integer::Large(_) => value.rem(self.shards)?.extract(),
             }
         } else if value.is_instance_of::<PyBytes>() {
@@ -106,7 +108,11 @@ impl Partitioner {
     fn plain<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let plain = self.plain_key.bind(value.py()).call1((value,))?;
         let known = plain.is_instance_of::<PyString>() || plain.is_instance_of::<PyInt>();
-        if known { Ok(plain) } else { Err(mismatch("key", "int, str or bytes", value)) }
+        if known {
+            Ok(plain)
+        } else {
+            Err(mismatch("key", "int, str or bytes", value))
+        }
     }
 }
 
@@ -119,5 +125,10 @@ fn whole(value: f64) -> Option<i64> {
 #[pyfunction]
 pub fn shard_of(key: &Bound<'_, PyAny>, shards: u32, plain_key: Py<PyAny>) -> PyResult<u64> {
     let shards = u64::from(shards);
-    Partitioner { key: Key::Record, shards, plain_key }.of_value(key)
+    Partitioner {
+        key: Key::Record,
+        shards,
+        plain_key,
+    }
+    .of_value(key)
 }

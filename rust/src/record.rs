@@ -70,7 +70,13 @@ impl Class {
             "fill" => Build::Fill,
             _ => Build::Call,
         };
-        Ok(Self { name: ty.qualname()?.to_string(), ty: ty.unbind(), fields, layout, build })
+        Ok(Self {
+            name: ty.qualname()?.to_string(),
+            ty: ty.unbind(),
+            fields,
+            layout,
+            build,
+        })
     }
 
     /// # Errors
@@ -91,73 +97,96 @@ impl Class {
                 // SAFETY: `slot_offset` took the offset from this very class, and `check` has
                 // shown that the object is of it; an unset slot is null.
                 let value = unsafe {
-                    let slot = record.as_ptr().byte_offset(offsets[i]).cast::<*mut ffi::PyObject>();
+                    let slot = record
+                        .as_ptr()
+                        .byte_offset(offsets[i])
+                        .cast::<*mut ffi::PyObject>();
                     Bound::from_borrowed_ptr_or_opt(py, *slot)
                 };
                 value.ok_or_else(|| {
                     let (name, label) = (&self.name, &self.fields[i].label);
-                    PyAttributeError::new_err(format!("field `{label}` of this `{name}` is not set"))
+                    PyAttributeError::new_err(format!(
+                        "field `{label}` of this `{name}` is not set"
+                    ))
                 })
             }
             Layout::Attributes => record.getattr(self.fields[i].name.bind(py)),
             // SAFETY: `check` has shown that it is this NamedTuple, which has a value per field.
             Layout::Tuple => unsafe {
-                Ok(record.cast_unchecked::<PyTuple>().get_borrowed_item_unchecked(i).to_owned())
+                Ok(record
+                    .cast_unchecked::<PyTuple>()
+                    .get_borrowed_item_unchecked(i)
+                    .to_owned())
             },
         }
     }
 
-    /// A record of the values, one per field in their order.
+    /// A record of the values that `next` gives for its fields, in their order; None if it has no
+    /// value for one of them.
     pub fn make<'py>(
         &self,
         py: Python<'py>,
-        values: &mut Vec<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+        mut next: impl FnMut(&Field) -> PyResult<Option<Bound<'py, PyAny>>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let ty = self.ty.bind(py);
-        match (&self.build, &self.layout) {
-            (Build::Fill, Layout::Slots(offsets)) => {
-                let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
-                // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
-                // exception set; each slot is given one owned reference.
+        if let (Build::Fill, Layout::Slots(offsets)) = (&self.build, &self.layout) {
+            let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
+            // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
+            // exception set.
+            let object = unsafe {
+                let alloc = (*ptr).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
+                Bound::from_owned_ptr_or_err(py, alloc(ptr, 0))?
+            };
+            for (field, &offset) in self.fields.iter().zip(offsets) {
+                let Some(value) = next(field)? else {
+                    return Ok(None);
+                };
+                // SAFETY: the slot is null and takes over the reference.
                 unsafe {
-                    let alloc = (*ptr).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
-                    let object = Bound::from_owned_ptr_or_err(py, alloc(ptr, 0))?;
-                    for (value, &offset) in values.drain(..).zip(offsets) {
-                        let slot = object.as_ptr().byte_offset(offset);
-                        slot.cast::<*mut ffi::PyObject>().write(value.into_ptr());
-                    }
-                    Ok(object)
+                    let slot = object.as_ptr().byte_offset(offset);
+                    slot.cast::<*mut ffi::PyObject>().write(value.into_ptr());
                 }
             }
-            (Build::Fill, _) => {
-                let object = py
+            return Ok(Some(object));
+        }
+        let mut values = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let Some(value) = next(field)? else {
+                return Ok(None);
+            };
+            values.push(value);
+        }
+        let fields = || self.fields.iter().zip(&values);
+        let object = match self.build {
+            Build::Tuple => {
+                let new = py
+                    .get_type::<PyTuple>()
+                    .getattr(pyo3::intern!(py, "__new__"))?;
+                new.call1((ty, PyTuple::new(py, &values)?))?
+            }
+            Build::Fill => {
+                let new = py
                     .get_type::<PyAny>()
-                    .call_method1(pyo3::intern!(py, "__new__"), (ty,))?;
-                for (value, field) in values.drain(..).zip(&self.fields) {
-                    set(&object, field, &value)?;
-                }
-                Ok(object)
+                    .getattr(pyo3::intern!(py, "__new__"))?;
+                let object = new.call1((ty,))?;
+                fields().try_for_each(|(field, value)| set(&object, field, value))?;
+                object
             }
-            (Build::Tuple, _) => {
-                let fields = PyTuple::new(py, values.drain(..))?;
-                py.get_type::<PyTuple>().call_method1(pyo3::intern!(py, "__new__"), (ty, fields))
-            }
-            (Build::Call, _) => {
+            Build::Call => {
                 let arguments = PyDict::new(py);
-                for (value, field) in values.iter().zip(&self.fields) {
+                for (field, value) in fields() {
                     if let Some(name) = &field.init {
                         arguments.set_item(name, value)?;
                     }
                 }
                 let object = ty.call((), Some(&arguments))?;
-                for (value, field) in values.drain(..).zip(&self.fields) {
-                    if field.init.is_none() {
-                        set(&object, field, &value)?;
-                    }
-                }
-                Ok(object)
+                fields()
+                    .filter(|(field, _)| field.init.is_none())
+                    .try_for_each(|(field, value)| set(&object, field, value))?;
+                object
             }
-        }
+        };
+        Ok(Some(object))
     }
 }
 
@@ -167,7 +196,11 @@ fn set(object: &Bound<'_, PyAny>, field: &Field, value: &Bound<'_, PyAny>) -> Py
     let done = unsafe {
         ffi::PyObject_GenericSetAttr(object.as_ptr(), field.name.as_ptr(), value.as_ptr())
     };
-    if done == 0 { Ok(()) } else { Err(PyErr::fetch(object.py())) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(object.py()))
+    }
 }
 
 /// Where the field stands in an object of the class, if it is a slot.
@@ -178,6 +211,7 @@ fn slot_offset(ty: &Bound<'_, PyType>, field: &Field) -> Option<isize> {
     }
     // SAFETY: the type check above shows that this is a member descriptor.
     let member = unsafe { &*(*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member };
-    let plain = member.type_code == ffi::Py_T_OBJECT_EX && member.flags & ffi::Py_RELATIVE_OFFSET == 0;
+    let plain =
+        member.type_code == ffi::Py_T_OBJECT_EX && member.flags & ffi::Py_RELATIVE_OFFSET == 0;
     plain.then_some(member.offset)
 }

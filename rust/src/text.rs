@@ -6,10 +6,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
+use crate::escape::{escape, escape_bytes, parse_int, unescape};
 use crate::json;
 use crate::value::{Integer, Kind, boolean, float, integer, mismatch, raw_bytes, refused, utf8};
 
 pub const NULL: &[u8] = b"\\N";
+
+const SHORT: usize = 64;
 
 /// Appends one value with everything escaped that would end a field or a line.
 pub fn write_kind(
@@ -31,7 +34,11 @@ pub fn write_kind(
             out.extend_from_slice(zmij::Buffer::new().format(float(label, value)?).as_bytes());
         }
         Kind::Bool => {
-            out.extend_from_slice(if boolean(label, value)? { b"true" } else { b"false" });
+            out.extend_from_slice(if boolean(label, value)? {
+                b"true"
+            } else {
+                b"false"
+            });
         }
         Kind::Json { .. } => {
             let mut json = Vec::new();
@@ -54,14 +61,20 @@ pub fn read_kind<'py>(
     field: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     let bad = |expected: &str| {
-        refused(label, &format!("expected `{expected}`, got {:?}", String::from_utf8_lossy(field)))
+        refused(
+            label,
+            &format!(
+                "expected `{expected}`, got {:?}",
+                String::from_utf8_lossy(field)
+            ),
+        )
     };
     Ok(match kind {
-        Kind::Str => match unescape(label, field)? {
+        Kind::Str => match plain(label, field)? {
             Some(text) => decode_utf8(py, &text)?,
             None => decode_utf8(py, field)?,
         },
-        Kind::Bytes => match unescape(label, field)? {
+        Kind::Bytes => match plain(label, field)? {
             Some(bytes) => PyBytes::new(py, &bytes).into_any(),
             None => PyBytes::new(py, field).into_any(),
         },
@@ -80,14 +93,14 @@ pub fn read_kind<'py>(
             _ => return Err(bad("bool")),
         },
         Kind::Json { decode, .. } => {
-            let json = match unescape(label, field)? {
+            let json = match plain(label, field)? {
                 Some(json) => PyBytes::new(py, &json),
                 None => PyBytes::new(py, field),
             };
             decode.bind(py).call1((json,))?
         }
         Kind::Via { decode, .. } => {
-            let text = match unescape(label, field)? {
+            let text = match plain(label, field)? {
                 Some(text) => decode_utf8(py, &text)?,
                 None => decode_utf8(py, field)?,
             };
@@ -96,7 +109,23 @@ pub fn read_kind<'py>(
     })
 }
 
+fn plain(label: &str, field: &[u8]) -> PyResult<Option<Vec<u8>>> {
+    unescape(field).map_err(|why| refused(label, &why))
+}
+
 pub fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    // CPython's decoder takes twice as long for a short ASCII text, which most fields are.
+    if (1..=SHORT).contains(&text.len()) && text.is_ascii() {
+        // SAFETY: a new str of ASCII has room for exactly these bytes, and nobody else has seen
+        // it yet; null comes with an exception set.
+        unsafe {
+            let str = ffi::PyUnicode_New(text.len().cast_signed(), 127);
+            let str = Bound::from_owned_ptr_or_err(py, str)?;
+            let data = ffi::PyUnicode_DATA(str.as_ptr()).cast::<u8>();
+            data.copy_from_nonoverlapping(text.as_ptr(), text.len());
+            return Ok(str);
+        }
+    }
     // SAFETY: pointer and length are those of a live slice; null comes with an exception set.
     unsafe {
         Bound::from_owned_ptr_or_err(
@@ -110,98 +139,10 @@ pub fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyA
     }
 }
 
-/// Decimal digits with an optional minus that fit an i64; anything else is for the slow path.
-fn parse_int(field: &[u8]) -> Option<i64> {
-    let (negative, digits) = match field {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let mut value = 0i64;
-    for &digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + i64::from(digit);
-    }
-    Some(if negative { -value } else { value })
-}
-
 /// `int(text)`, so that ` 12 `, `+5` and hundreds of digits are read as Python reads them.
 fn read_large_int<'py>(py: Python<'py>, field: &[u8]) -> Option<Bound<'py, PyAny>> {
     let text = PyString::new(py, str::from_utf8(field).ok()?);
     py.get_type::<PyInt>().call1((text,)).ok()
-}
-
-fn escape(text: &[u8], out: &mut Vec<u8>) {
-    let mut done = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        let letter = match byte {
-            b'\\' => b'\\',
-            b'\t' => b't',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            _ => continue,
-        };
-        out.extend_from_slice(&text[done..i]);
-        out.extend_from_slice(&[b'\\', letter]);
-        done = i + 1;
-    }
-    out.extend_from_slice(&text[done..]);
-}
-
-fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for &byte in bytes {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            0x20..=0x7e => out.push(byte),
-            _ => out.extend_from_slice(&[
-                b'\\',
-                b'x',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]),
-        }
-    }
-}
-
-/// The field without its escapes, or None where it has none and can be used as it stands.
-fn unescape(label: &str, field: &[u8]) -> PyResult<Option<Vec<u8>>> {
-    if memchr::memchr(b'\\', field).is_none() {
-        return Ok(None);
-    }
-    let mut out = Vec::with_capacity(field.len());
-    let mut bytes = field.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-        match bytes.next() {
-            Some(b'\\') => out.push(b'\\'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'n') => out.push(b'\n'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b'x') => match (digit(bytes.next()), digit(bytes.next())) {
-                (Some(high), Some(low)) => out.push((high << 4 | low) as u8),
-                _ => return Err(refused(label, "expected two hexadecimal digits after `\\x`")),
-            },
-            Some(b'N') => return Err(refused(label, "expected a value, got `\\N` (None)")),
-            other => {
-                let got = other.map_or("the end".into(), |&byte| char::from(byte).to_string());
-                return Err(refused(label, &format!("unknown escape: a backslash before {got}")));
-            }
-        }
-    }
-    Ok(Some(out))
 }
 
 /// A whole record that is one value: `str` and `bytes` as they are, the others as in a field.
@@ -243,33 +184,4 @@ pub fn write_own(record: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
         return Err(mismatch("to_text()", "str", &text));
     }
     bare_line(utf8("to_text()", &text)?, out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{escape, escape_bytes, parse_int, unescape};
-
-    #[test]
-    fn escapes_come_back() {
-        for text in ["", "plain", "a\tb\\c\nd\re", "\\N", "é\u{10ffff}"] {
-            let mut out = Vec::new();
-            escape(text.as_bytes(), &mut out);
-            assert!(!out.contains(&b'\t') && !out.contains(&b'\n'));
-            let back = unescape("f", &out).unwrap().unwrap_or(out);
-            assert_eq!(back, text.as_bytes());
-        }
-        let all: Vec<u8> = (0..=255).collect();
-        let mut out = Vec::new();
-        escape_bytes(&all, &mut out);
-        assert!(out.is_ascii());
-        assert_eq!(unescape("f", &out).unwrap().unwrap(), all);
-    }
-
-    #[test]
-    fn ints_of_18_digits_are_fast() {
-        assert_eq!(parse_int(b"-999999999999999999"), Some(-999_999_999_999_999_999));
-        for slow in [&b""[..], b"-", b"+5", b"1_0", b"9223372036854775808"] {
-            assert_eq!(parse_int(slow), None);
-        }
-    }
 }

@@ -55,7 +55,10 @@ pub fn mismatch(label: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr 
         Ok(name) => name.to_string(),
         Err(error) => return error,
     };
-    PyTypeError::new_err(format!("{}expected `{expected}`, got `{got}`", place(label)))
+    PyTypeError::new_err(format!(
+        "{}expected `{expected}`, got `{got}`",
+        place(label)
+    ))
 }
 
 /// The error for a value of the right type that cannot be written or read.
@@ -65,7 +68,11 @@ pub fn refused(label: &str, why: &str) -> PyErr {
 }
 
 fn place(label: &str) -> String {
-    if label.is_empty() { String::new() } else { format!("field `{label}`: ") }
+    if label.is_empty() {
+        String::new()
+    } else {
+        format!("field `{label}`: ")
+    }
 }
 
 /// The UTF-8 bytes of a str.

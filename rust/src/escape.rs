@@ -1,0 +1,94 @@
+//! Escapes of the text format. No Python here, so that `tests/` can run without it.
+
+/// Appends text with everything escaped that would end a field or a line.
+pub fn escape(text: &[u8], out: &mut Vec<u8>) {
+    let mut done = 0;
+    for (i, &byte) in text.iter().enumerate() {
+        let letter = match byte {
+            b'\\' => b'\\',
+            b'\t' => b't',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            _ => continue,
+        };
+        out.extend_from_slice(&text[done..i]);
+        out.extend_from_slice(&[b'\\', letter]);
+        done = i + 1;
+    }
+    out.extend_from_slice(&text[done..]);
+}
+
+/// Appends bytes as printable ASCII.
+pub fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for &byte in bytes {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            0x20..=0x7e => out.push(byte),
+            _ => out.extend_from_slice(&[
+                b'\\',
+                b'x',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]),
+        }
+    }
+}
+
+/// The field without its escapes, or None where it has none and can be used as it stands.
+pub fn unescape(field: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    if memchr::memchr(b'\\', field).is_none() {
+        return Ok(None);
+    }
+    let mut out = Vec::with_capacity(field.len());
+    let mut bytes = field.iter();
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    while let Some(&byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b'\\') => out.push(b'\\'),
+            Some(b't') => out.push(b'\t'),
+            Some(b'n') => out.push(b'\n'),
+            Some(b'r') => out.push(b'\r'),
+            Some(b'x') => match (digit(bytes.next()), digit(bytes.next())) {
+                (Some(high), Some(low)) => out.push((high << 4 | low) as u8),
+                _ => return Err("expected two hexadecimal digits after `\\x`".into()),
+            },
+            Some(b'N') => return Err("expected a value, got `\\N` (None)".into()),
+            Some(&other) => {
+                let other = char::from(other);
+                return Err(format!(
+                    "expected an escape (\\\\ \\t \\n \\r \\x), got `\\{other}`"
+                ));
+            }
+            None => return Err("expected an escape, got a backslash at the end".into()),
+        }
+    }
+    Ok(Some(out))
+}
+
+/// Decimal digits with an optional minus that fit an i64; anything else is for the slow path.
+pub fn parse_int(field: &[u8]) -> Option<i64> {
+    let (negative, digits) = match field {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut value = 0i64;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
+}

@@ -1,0 +1,82 @@
+//! Tests of the modules that need no Python: they are compiled here by themselves, so that
+//! `cargo test` links without a Python library.
+
+#[path = "../src/escape.rs"]
+mod escape;
+#[path = "../src/names.rs"]
+mod names;
+#[path = "../src/quote.rs"]
+mod quote;
+
+use escape::{escape, escape_bytes, parse_int, unescape};
+
+#[test]
+fn escaped_text_comes_back() {
+    for text in ["", "plain", "a\tb\\c\nd\re", "\\N", "é\u{10ffff}"] {
+        let mut out = Vec::new();
+        escape(text.as_bytes(), &mut out);
+        assert!(!out.contains(&b'\t') && !out.contains(&b'\n'));
+        let back = unescape(&out).unwrap().unwrap_or(out);
+        assert_eq!(back, text.as_bytes());
+    }
+}
+
+#[test]
+fn escaped_bytes_are_ascii_and_come_back() {
+    let all: Vec<u8> = (0..=255).collect();
+    let mut out = Vec::new();
+    escape_bytes(&all, &mut out);
+    assert!(out.is_ascii());
+    assert_eq!(unescape(&out).unwrap().unwrap(), all);
+}
+
+#[test]
+fn bad_escapes_are_refused() {
+    for bad in ["\\", "\\q", "\\x4", "\\xg0", "a\\N"] {
+        assert!(unescape(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn only_plain_decimals_are_read_the_fast_way() {
+    assert_eq!(
+        parse_int(b"-999999999999999999"),
+        Some(-999_999_999_999_999_999)
+    );
+    for slow in [&b""[..], b"-", b"+5", b"1_0", b"9223372036854775808"] {
+        assert_eq!(parse_int(slow), None);
+    }
+}
+
+#[test]
+fn json_strings_are_escaped() {
+    let mut out = Vec::new();
+    quote::write_str("a\"\\\n\u{1}é".as_bytes(), &mut out);
+    assert_eq!(out, "\"a\\\"\\\\\\n\\u0001é\"".as_bytes());
+}
+
+#[test]
+fn base64_is_padded() {
+    for (bytes, text) in [
+        ("", "\"\""),
+        ("f", "\"Zg==\""),
+        ("fo", "\"Zm8=\""),
+        ("foo", "\"Zm9v\""),
+    ] {
+        let mut out = Vec::new();
+        quote::write_base64(bytes.as_bytes(), &mut out);
+        assert_eq!(out, text.as_bytes());
+    }
+}
+
+#[test]
+fn shard_names_stay_in_the_folder() {
+    for good in ["a", "adult/2020", "ü", "..a", "a.b"] {
+        assert!(names::check_name(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "", "/a", "../a", "a/../b", "a//b", "a/.", "a\\b", "a\nb", "a/",
+    ] {
+        assert!(names::check_name(bad).is_err(), "{bad}");
+    }
+}
