@@ -19,6 +19,9 @@ from gaia._core import Codec, Lines, RecordReader
 from gaia.pipeline.records import record_type
 from gaia.runner import splits
 
+settings.register_profile("steady", deadline=None, database=None)
+settings.load_profile("steady")
+
 BLOCK = 256 * 1024
 RAW = Codec(record_type(bytes), "txt")
 
@@ -200,8 +203,9 @@ def test_a_corrupted_file_stops_the_run_at_its_offset(
 def test_garbage_behind_compressed_data_stops_the_run(
     reader: Reader, pack: Callable[[bytes], bytes]
 ) -> None:
-    path = reader.file("garbage", pack(b"first\n") + b"garbage, not a frame")
-    with pytest.raises(gaia.InputError, match=f"{path} is damaged: .* byte {len(pack(b'first\n'))}"):
+    first = pack(b"first\n")
+    path = reader.file("garbage", first + b"garbage, not a frame")
+    with pytest.raises(gaia.InputError, match=f"{path} is damaged: .* byte {len(first)}: ."):
         reader.lines(path)
 
 
@@ -241,6 +245,13 @@ def test_a_file_spec_carries_shard_and_metadata(reader: Reader) -> None:
     assert found == {"a0": (2, "as"), "a1": (2, "as"), "b": (None, None)}
 
 
+@pytest.mark.parametrize("shard", [-1, "1"])
+def test_a_file_spec_takes_no_shard_that_cannot_be(reader: Reader, shard: Any) -> None:
+    spec = gaia.FileSpec(reader.file("a", b"a"), shard=shard)
+    with pytest.raises(gaia.PipelineError, match="shard"):
+        gaia.Pipeline("p").read_text(spec).write("out", gaia.TXT)
+
+
 def test_a_table_without_sharding_keeps_the_shards_of_its_files(reader: Reader) -> None:
     specs = [gaia.FileSpec(reader.file(f"in{i}", b"%d" % i), shard=i) for i in (3, 1)]
     pipeline = gaia.Pipeline("keep")
@@ -265,14 +276,18 @@ def test_the_header_of_every_file_is_skipped(
 def test_text_in_other_encodings_is_read(
     reader: Reader, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
-    lines = ["¶ one", "", "two ×"]
+    lines = ["¶ one", "", "two §"]
     path = reader.file("a", pack("\r\n".join(lines).encode(encoding)))
     assert reader.lines(path, encoding=encoding) == lines
 
 
 @pytest.mark.parametrize(
     ("encoding", "content"),
-    [("utf-8", b"a\nb\xffb\nc\n"), ("ascii", b"a\nb\xffb\nc\n"), ("utf-16-le", b"a\0\n\0\0\xd8\n\0c\0\n\0")],
+    [
+        ("utf-8", b"a\nb\xffb\nc\n"),
+        ("ascii", b"a\nb\xffb\nc\n"),
+        ("utf-16-le", b"a\0\n\0\0\xd8\n\0c\0\n\0"),
+    ],
     ids=["utf-8", "ascii", "utf-16"],
 )
 def test_a_line_that_does_not_decode_is_counted_and_left_out(
@@ -288,6 +303,14 @@ def test_a_line_that_does_not_decode_is_counted_and_left_out(
 def test_errors_may_be_replaced(reader: Reader) -> None:
     path = reader.file("a", b"a\nb\xffb\n")
     assert reader.lines(path, errors="replace") == ["a", "b\ufffdb"]
+
+
+@pytest.mark.parametrize("options", [{"encoding": "nope"}, {"errors": "nope"}])
+def test_an_unknown_encoding_or_error_handler_is_refused_when_the_graph_is_built(
+    options: dict[str, str],
+) -> None:
+    with pytest.raises(gaia.PipelineError, match=r"unknown .*nope"):
+        gaia.Pipeline("p").read_text("a.txt", **options)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd])
@@ -328,3 +351,9 @@ def test_jsonl_is_read_as_records_of_a_class(reader: Reader) -> None:
     result = reader.run(lambda pipeline: pipeline.read_jsonl(path, type=Row))
     assert [seen.text for seen in result["seen"].records()] == [str(Row(1, "x"))]
     assert result.counters["parse-errors"] == 2
+
+
+def test_jsonl_may_start_with_a_byte_order_mark(reader: Reader) -> None:
+    path = reader.file("a.jsonl", b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
+    result = reader.run(lambda pipeline: pipeline.read_jsonl(path))
+    assert sorted(seen.text for seen in result["seen"].records()) == ["{'a': 1}", "{'a': 2}"]

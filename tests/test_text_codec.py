@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from gaia._core import Codec
 from gaia.pipeline.records import UnsupportedTypeError, record_type
 
+settings.register_profile("steady", deadline=None, database=None)
+settings.load_profile("steady")
+
 HUGE = 10 ** sys.get_int_max_str_digits()
 
 
@@ -41,6 +44,11 @@ class Point:
 class Pair(NamedTuple):
     left: float
     right: Point
+
+
+class Person(msgspec.Struct, rename="camel"):
+    first_name: str
+    home: Point
 
 
 texts = st.text() | st.text("\\Nntrx\t\r\n") | st.sampled_from(["", "\\N", "\r", "\U0001f600"])
@@ -70,6 +78,7 @@ SINGLE: dict[Any, st.SearchStrategy[Any]] = {
     Point: points,
     list[Point]: st.lists(points, max_size=2),
     Pair: st.builds(Pair, finite, points),
+    Person: st.builds(Person, texts, points),
     int | str: st.integers() | texts,
 }
 FIELDS = {
@@ -125,7 +134,7 @@ def through(record: Any, tp: Any = None) -> Any:
 
 
 @pytest.mark.parametrize("cls", FLAVOURS.values(), ids=FLAVOURS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(values=st.fixed_dictionaries({name: values for name, (_, values) in FIELDS.items()}))
 def test_a_record_of_any_class_and_any_fields_comes_back(cls: type, values: dict[str, Any]) -> None:
     record = cls(**values)
@@ -240,12 +249,13 @@ def test_private_and_keyword_only_fields_come_back() -> None:
     assert through(Row(1, why="b")) == Row(1, why="b")
 
 
-def test_a_class_without_fields_is_an_empty_line() -> None:
+def test_a_class_without_fields_is_refused() -> None:
     @attrs.define
     class Nothing:
         pass
 
-    assert through(Nothing()) == Nothing()
+    with pytest.raises(UnsupportedTypeError, match="`Nothing` has no fields"):
+        record_type(Nothing)
 
 
 def test_a_class_can_read_and_write_its_own_text() -> None:
@@ -278,20 +288,24 @@ def test_a_class_can_read_and_write_its_own_text() -> None:
 def test_own_text_that_is_no_line_is_refused(text: Any, error: type, message: str) -> None:
     @attrs.define
     class Own:
+        x: int
+
         def to_text(self) -> Any:
             return text
 
         @classmethod
         def from_text(cls, text: str) -> "Own":
-            return cls()
+            return cls(int(text))
 
     with pytest.raises(error, match=message):
-        codec(Own).encode(Own())
+        codec(Own).encode(Own(1))
 
 
 def test_a_class_needs_both_own_functions() -> None:
     @attrs.define
     class Half:
+        x: int
+
         def to_text(self) -> str:
             return ""
 
@@ -301,7 +315,7 @@ def test_a_class_needs_both_own_functions() -> None:
 
 @pytest.mark.parametrize("record", ["a\nb", b"a\nb"])
 def test_a_bare_newline_is_refused_with_a_way_out(record: Any) -> None:
-    with pytest.raises(ValueError, match="newline.*write JSONL, or a class with a field"):
+    with pytest.raises(ValueError, match=r"newline.*write JSONL, or a class with a field"):
         codec(type(record)).encode(record)
 
 
@@ -377,7 +391,7 @@ def test_a_subclass_is_refused_because_it_would_come_back_as_less() -> None:
     class More(Base):
         y: int
 
-    with pytest.raises(TypeError, match="expected `.*Base`, got `.*More`"):
+    with pytest.raises(TypeError, match="expected `Base`, got `More`"):
         codec(Base).encode(More(1, 2))
 
 
@@ -388,8 +402,8 @@ BAD = [
     (float, b"1,5", 'expected `float`, got "1,5"'),
     (bool, b"True", 'expected `bool`, got "True"'),
     (str, b"\\N", r"expected a value, got `\\N` \(None\)"),
-    (str, b"a\\q", "unknown escape: a backslash before q"),
-    (str | None, b"a\\", "unknown escape: a backslash before the end"),
+    (str, b"a\\q", r"expected an escape.*got `\\q`"),
+    (str | None, b"a\\", "expected an escape.*at the end"),
     (bytes, b"\\x4", "expected two hexadecimal digits"),
     (bytes, b"\\xg0", "expected two hexadecimal digits"),
     (str, b"\xff", "utf-?8"),

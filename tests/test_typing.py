@@ -24,10 +24,6 @@ class WordSplitter(gaia.Mapper[str, WordCount]):
 class Plain(gaia.Mapper[str, WordCount]):
     def do(self, line: str, ctx: gaia.Context[WordCount]) -> None: ...
 
-class Count(gaia.Mapper[int, str]):
-    def __init__(self, unit: str) -> None: ...
-    def do(self, number: int, ctx: gaia.Context[str]) -> None: ...
-
 class GroupBy(gaia.Joiner[WordCount]):
     def on_word_count(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None: ...
 
@@ -73,7 +69,6 @@ ERRORS = [
     "counts.map(length)",
     "counts.map(Plain)",
     "counts.map(WordSplitter, '')",
-    "lines.map(Count, 'words')",
     "counts.filter(length)",
     "counts.flat_map(words)",
     "output.with_mod_n_sharding(4, key=lambda wc: wc.missing)",

@@ -102,6 +102,7 @@ class Step:
 class JoinInput:
     """A table and the joiner's method that takes its records."""
 
+    pipeline: str
     node: "Node"
     handler: Callable[..., Any]
     location: str

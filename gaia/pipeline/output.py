@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import attrs
 
 from gaia.errors import PipelineError
 from gaia.pipeline.graph import Compression, Custom, ModN, Write
 from gaia.pipeline.records import can_be_key, record_type, type_name
-from gaia.pipeline.signatures import misfit
+from gaia.pipeline.wiring import check_function
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Output(Generic[T]):
         Raises:
             PipelineError: No such field, or one whose values have no canonical form.
         """
-        if not isinstance(n, int) or not 1 <= n <= _MAX_SHARDS:
+        if type(n) is not int or not 1 <= n <= _MAX_SHARDS:
             self._refuse(f"expected a number of shards from 1 to {_MAX_SHARDS:,}, got {n!r}")
         return self._with(sharding=ModN(n, self._key(key)))
 
@@ -61,8 +61,7 @@ class Output(Generic[T]):
         Names may have subfolders (`"fr/news"`); one that would leave the table's folder stops the
         run. Such a table cannot be joined.
         """
-        if not callable(function):
-            self._refuse(f"expected a function of the record, got {function!r}")
+        self._check_function(function, "the sharding function")
         return self._with(sharding=Custom(function))
 
     def with_max_shard_size(self, raw_mb: float) -> "Output[T]":
@@ -70,7 +69,7 @@ class Output(Generic[T]):
 
         Only a single record that is larger than that makes a larger file.
         """
-        if not raw_mb > 0:
+        if not isinstance(raw_mb, int | float) or not raw_mb > 0:
             self._refuse(f"expected a size in MB above 0, got {raw_mb!r}")
         return self._with(max_shard_bytes=max(1, int(raw_mb * 1e6)))
 
@@ -81,8 +80,8 @@ class Output(Generic[T]):
             self._refuse(f"expected gaia.ZSTD, gaia.GZIP or gaia.NONE, got {codec!r}")
         low, default, high = _LEVELS[codec]
         level = default if level is None else level
-        if not low <= level <= high:
-            self._refuse(f"expected a {codec.name} level from {low} to {high}, got {level}")
+        if type(level) is not int or not low <= level <= high:
+            self._refuse(f"expected a {codec.name} level from {low} to {high}, got {level!r}")
         return self._with(compression=codec, level=level)
 
     def _key(
@@ -91,8 +90,7 @@ class Output(Generic[T]):
         tp = self._writes[self.name].node.type
         described = record_type(tp)
         if callable(key):
-            if why := misfit(key, (None,), "the key function"):
-                self._refuse(why)
+            self._check_function(key, "the key function")
             return key
         fields = {field.name: field for field in described.fields}
         if key is None:
@@ -102,9 +100,9 @@ class Output(Generic[T]):
                     f"{_listed(list(fields))} or a function of the record"
                 )
             return None
-        names = (key,) if isinstance(key, str) else tuple(key)
-        if not names:
-            self._refuse("expected at least one field as key, got ()")
+        names = (key,) if isinstance(key, str) else key
+        if not isinstance(names, tuple) or not names:
+            self._refuse(f"expected a field's name, a tuple of names or a function, got {key!r}")
         for name in names:
             if name not in fields:
                 self._refuse(
@@ -118,17 +116,24 @@ class Output(Generic[T]):
                 )
         return names
 
+    def _check_function(self, function: Any, what: str) -> None:
+        check_function(self._step, function, self._writes[self.name].node, what=what)
+
+    @property
+    def _step(self) -> str:
+        return f"write {self.name}"
+
     def _with(self, **changes: Any) -> "Output[T]":
         self._writes[self.name] = attrs.evolve(self._writes[self.name], **changes)
         return self
 
-    def _refuse(self, message: str) -> None:
-        raise PipelineError(message, step=f"write {self.name}")
+    def _refuse(self, message: str) -> NoReturn:
+        raise PipelineError(message, step=self._step)
 
 
 def check_table_name(name: str) -> str | None:
     """Why a name cannot be a table's folder, or None if it can."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         return (
             f"expected a table name of letters, digits, `.`, `-` and `_` "
             f"that starts with a letter or digit, got {name!r}"
@@ -137,4 +142,4 @@ def check_table_name(name: str) -> str | None:
 
 
 def _listed(names: list[str]) -> str:
-    return f" ({', '.join(names)})" if names else " (it has none)"
+    return f" ({', '.join(names)})" if names else ""

@@ -1,11 +1,12 @@
 """Pipeline: where records come in, and where written tables are joined."""
 
+import codecs
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
-from gaia.pipeline import plan, signatures
+from gaia.pipeline import plan, signatures, wiring
 from gaia.pipeline.graph import (
     Files,
     FileSpec,
@@ -20,10 +21,10 @@ from gaia.pipeline.graph import (
     Write,
 )
 from gaia.pipeline.operators import Joiner
-from gaia.pipeline.records import UnsupportedTypeError, is_generator, record_type, type_name
+from gaia.pipeline.records import type_name
 from gaia.pipeline.signatures import UNKNOWN
-from gaia.pipeline.table import PTable
-from gaia.pipeline.travel import dumps
+from gaia.pipeline.table import PTable, snake_case
+from gaia.pipeline.wiring import label
 
 T = TypeVar("T")
 Paths = str | os.PathLike[str] | FileSpec | Sequence[str | os.PathLike[str] | FileSpec]
@@ -73,11 +74,17 @@ class Pipeline:
             errors: What to do with bytes that do not decode, as in `bytes.decode`. With `strict`,
                 the line is counted as a parse error and left out.
         """
+        step = name or "read_text"
         try:
-            "".encode(encoding, errors)
-        except LookupError as error:
-            raise PipelineError(str(error), step=name or "read_text") from None
-        files = Files(_specs(paths), Format.TXT, encoding, errors, skip_header)
+            codecs.lookup(encoding)
+            codecs.lookup_error(errors)
+        except (LookupError, TypeError) as error:
+            raise PipelineError(
+                f"expected an encoding and an error handler of Python's, got {encoding!r} and "
+                f"{errors!r}: {error}",
+                step=step,
+            ) from None
+        files = Files(_specs(step, paths), Format.TXT, encoding, errors, skip_header)
         return self._read(files, str, name, "read_text")
 
     @overload
@@ -92,7 +99,8 @@ class Pipeline:
         A line that does not parse is counted as a parse error and left out; blank lines are no
         records.
         """
-        return self._read(Files(_specs(paths), Format.JSONL), type, name, "read_jsonl")
+        specs = _specs(name or "read_jsonl", paths)
+        return self._read(Files(specs, Format.JSONL), type, name, "read_jsonl")
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...
@@ -110,19 +118,21 @@ class Pipeline:
         The type is that of the first record, unless it is given.
         """
         held = tuple(records)
+        step = name or "from_records"
         if type is None:
             if not held:
                 raise PipelineError(
                     "expected at least one record to tell their type by, got none; pass type=",
-                    step=name or "from_records",
+                    step=step,
                 )
             type = held[0].__class__
+        wiring.check_type(step, type)
         for number, record in enumerate(held):
-            if not isinstance(record, type) and not signatures.accepts(type, record.__class__):
+            if not signatures.accepts(type, record.__class__):
                 raise PipelineError(
                     f"expected records of type `{type_name(type)}`, got "
                     f"`{type_name(record.__class__)}` as record {number}",
-                    step=name or "from_records",
+                    step=step,
                 )
         return self._read(Records(held), type, name, "from_records")
 
@@ -130,6 +140,8 @@ class Pipeline:
         self, path: str | os.PathLike[str], *, type: type[T], name: str | None = None
     ) -> PTable[T]:
         """Reads a table that an earlier run wrote: what its manifest names."""
+        if not isinstance(path, str | os.PathLike):
+            raise PipelineError(f"expected the path of a table, got {path!r}", step="read_table")
         return self._read(StoredTable(os.fspath(path)), type, name, "read_table")
 
     def join(
@@ -155,9 +167,13 @@ class Pipeline:
             PipelineError: An input is not written, has custom shards or another number of them, or
                 a method does not take its table's records.
         """
-        name = self._step_name(name, getattr(joiner, "__name__", "join").lower())
+        name = self._step_name(name, snake_case(label(joiner)))
         if not (isinstance(joiner, type) and issubclass(joiner, Joiner)):
-            raise PipelineError(f"expected a subclass of gaia.Joiner, got {joiner!r}", step=name)
+            raise PipelineError(
+                f"expected a subclass of gaia.Joiner, got `{label(joiner)}`; a Mapper goes to "
+                "table.map",
+                step=name,
+            )
         if not isinstance(inputs, Sequence) or not inputs:
             raise PipelineError(
                 "expected a list of inputs, [table.bind_with(MyJoiner.method), ...], "
@@ -165,18 +181,18 @@ class Pipeline:
                 step=name,
             )
         for bound in inputs:
-            _check_handler(name, joiner, bound)
-        if why := signatures.misfit(joiner, args, "the class"):
-            raise PipelineError(why, step=name)
+            self._check_input(name, joiner, bound)
+        wiring.check_constructor(name, joiner, args)
         output = signatures.type_argument(joiner, Joiner, 0)
-        if output is UNKNOWN:
-            output = signatures.written_type(joiner.on_shard_finish)
+        hooks = [joiner.on_shard_finish, *(bound.handler for bound in inputs)]
+        for hook in hooks:
+            output = signatures.written_type(hook) if output is UNKNOWN else output
         if output is UNKNOWN:
             raise PipelineError(
-                f"cannot tell what `{type_name(joiner)}` writes; declare it as gaia.Joiner[Out]",
+                f"cannot tell what `{label(joiner)}` writes; declare it as gaia.Joiner[Out]",
                 step=name,
             )
-        _check_type(name, output)
+        wiring.check_type(name, output)
         join = Join(name, joiner, tuple(inputs), args, output, caller())
         plan.check_join(join, self._writes)
         self._add_node(join)
@@ -200,7 +216,7 @@ class Pipeline:
 
     def _read(self, source: Any, tp: Any, name: str | None, default: str) -> PTable[Any]:
         name = self._step_name(name, default)
-        _check_type(name, tp)
+        wiring.check_type(name, tp)
         read = Read(name, source, tp, caller())
         self._add_node(read)
         return PTable(self, read)
@@ -212,7 +228,7 @@ class Pipeline:
             name, number = default, 2
             while name in taken:
                 name, number = f"{default}_{number}", number + 1
-        elif not name or not name.isprintable():
+        elif not isinstance(name, str) or not name or not name.isprintable():
             raise PipelineError(f"expected a name for a step, got {name!r}")
         elif name in taken:
             raise PipelineError(
@@ -224,7 +240,7 @@ class Pipeline:
     def _add_node(self, node: Node) -> None:
         if isinstance(node, Step | Join):
             user_code = node.joiner if isinstance(node, Join) else node.function
-            _check_travels(node.name, user_code, node.args)
+            wiring.check_travels(node.name, user_code, node.args)
         self._nodes.append(node)
 
     def _add_write(self, write: Write) -> None:
@@ -236,70 +252,48 @@ class Pipeline:
             )
         self._writes[write.name] = write
 
-
-def _specs(paths: Paths) -> tuple[FileSpec, ...]:
-    several = [paths] if isinstance(paths, str | os.PathLike | FileSpec) else list(paths)
-    if not several:
-        raise PipelineError("expected at least one path to read, got an empty list")
-    specs = []
-    for path in several:
-        spec = path if isinstance(path, FileSpec) else FileSpec(os.fspath(path))
-        specs.append(spec)
-    return tuple(specs)
-
-
-def _check_type(name: str, tp: Any) -> None:
-    try:
-        record_type(tp)
-    except UnsupportedTypeError as error:
-        raise PipelineError(str(error), step=name) from None
-
-
-def _check_travels(name: str, user_code: Any, args: tuple[Any, ...]) -> None:
-    """Workers get user code and its arguments by pickle."""
-    try:
-        dumps((user_code, args))
-    except Exception as error:
-        what = f"`{getattr(user_code, '__qualname__', user_code)}` and its arguments"
-        raise PipelineError(
-            f"{what} cannot be sent to workers: {error}; open files, locks and connections in "
-            "`setup` instead",
-            step=name,
-        ) from None
-
-
-def _check_handler(name: str, joiner: type, bound: JoinInput) -> None:
-    if not isinstance(bound, JoinInput):
-        raise PipelineError(
-            f"expected table.bind_with({joiner.__name__}.method), got {bound!r}", step=name
-        )
-    handler = bound.handler
-    label = getattr(handler, "__name__", repr(handler))
-    if getattr(joiner, label, None) is None or not _is_method(joiner, handler):
-        raise PipelineError(
-            f"expected a method of `{type_name(joiner)}` to bind table `{bound.node.name}` with, "
-            f"got {getattr(handler, '__qualname__', handler)!r}",
-            step=name,
-        )
-    if is_generator(handler):
-        raise PipelineError(
-            f"`{handler.__qualname__}` is a generator, which nothing would iterate; "
-            "call ctx.write(record)",
-            step=name,
-        )
-    if why := signatures.misfit(handler, (None, None, None), "the method"):
-        raise PipelineError(why, step=name)
-    for hint in signatures.parameter_types(handler, bound=True)[:1]:
-        if not signatures.accepts(hint, bound.node.type):
+    def _check_input(self, step: str, joiner: type, bound: JoinInput) -> None:
+        """Refuses what is no table of this pipeline bound with a method of the joiner."""
+        if not isinstance(bound, JoinInput):
             raise PipelineError(
-                f"`{handler.__qualname__}` takes `{type_name(hint)}`, but table "
-                f"`{bound.node.name}` holds `{type_name(bound.node.type)}`",
-                step=name,
+                f"expected table.bind_with({joiner.__name__}.method), got {bound!r}", step=step
             )
+        if bound.node not in self._nodes:
+            raise PipelineError(
+                f"expected tables of pipeline `{self.name}`, but `{bound.node.name}` is one of "
+                f"pipeline `{bound.pipeline}`",
+                step=step,
+                location=bound.location,
+            )
+        handler = bound.handler
+        name = label(handler)
+        methods = [vars(base).get(name.rpartition(".")[2]) for base in joiner.__mro__]
+        if not any(method is handler for method in methods):
+            raise PipelineError(
+                f"expected a method of `{label(joiner)}` to bind table `{bound.node.name}` with, "
+                f"got `{name}`",
+                step=step,
+                location=bound.location,
+            )
+        wiring.check_method(step, name, handler, bound.location)
+        hints = signatures.parameter_types(handler, bound=True)[:1]
+        wiring.check_takes(step, f"`{name}`", hints, bound.node, bound.location)
 
 
-def _is_method(joiner: type, handler: Any) -> bool:
-    """Whether the class, or one that it inherits from, defines the function."""
-    return any(
-        vars(base).get(getattr(handler, "__name__", "")) is handler for base in joiner.__mro__
-    )
+def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:
+    """Paths in whatever form they were given, as `FileSpec`s."""
+    several = [paths] if isinstance(paths, str | os.PathLike | FileSpec) else paths
+    specs = []
+    for path in several if isinstance(several, Iterable) else [several]:
+        if not isinstance(path, str | os.PathLike | FileSpec):
+            raise PipelineError(f"expected a path, a FileSpec, or a list, got {path!r}", step=step)
+        spec = path if isinstance(path, FileSpec) else FileSpec(os.fspath(path))
+        if not (spec.shard is None or (type(spec.shard) is int and spec.shard >= 0)):
+            raise PipelineError(
+                f"expected a shard number of 0 or more for {spec.glob!r}, got {spec.shard!r}",
+                step=step,
+            )
+        specs.append(spec)
+    if not specs:
+        raise PipelineError("expected at least one path to read, got an empty list", step=step)
+    return tuple(specs)

@@ -22,6 +22,7 @@ from gaia.pipeline.graph import (
     source_of,
 )
 from gaia.pipeline.records import type_name
+from gaia.pipeline.wiring import label
 
 
 @attrs.frozen
@@ -268,10 +269,10 @@ def _source(source: Files | Records | StoredTable) -> str:
 def _written(table: Table) -> str:
     parts = [table.format.value]
     if isinstance(table.sharding, Custom):
-        parts.append(f"shards named by {_label(table.sharding.function)}")
+        parts.append(f"shards named by {label(table.sharding.function)}")
     elif isinstance(table.sharding, ModN):
         key = table.sharding.key
-        by = "record" if key is None else _label(key) if callable(key) else ", ".join(key)
+        by = "record" if key is None else label(key) if callable(key) else ", ".join(key)
         parts.append(f"{_count(table.sharding.shards, 'shard')} by {by}")
     else:
         parts.append(f"{_count(table.shards or 0, 'shard')} of the input")
@@ -287,12 +288,7 @@ def _called(function: Any, args: tuple[Any, ...]) -> str:
     for arg in args:
         text = repr(arg)
         shown.append(text if len(text) <= 40 else f"{text[:37]}...")
-    return f"{_label(function)}({', '.join(shown)})"
-
-
-def _label(function: Any) -> str:
-    name: str = getattr(function, "__qualname__", type(function).__name__)
-    return name.rpartition("<locals>.")[2]
+    return f"{label(function)}({', '.join(shown)})"
 
 
 def _count(number: int, what: str) -> str:

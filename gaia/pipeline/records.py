@@ -10,10 +10,9 @@ import dataclasses
 import datetime
 import enum
 import functools
-import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
@@ -65,7 +64,6 @@ class RecordType:
     from_json: Callable[[bytes], Any] | None = None
 
 
-@functools.cache
 def record_type(tp: Any) -> RecordType:
     """Describes a type.
 
@@ -80,6 +78,13 @@ def record_type(tp: Any) -> RecordType:
     gaia.pipeline.records.UnsupportedTypeError: `set` is not a type of record; expected str, \
 bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct
     """
+    if isinstance(tp, Hashable) and not isinstance(tp, str):
+        return _record_type(tp)
+    raise UnsupportedTypeError(f"expected {_SUPPORTED} as the type of a record, got {tp!r}")
+
+
+@functools.cache
+def _record_type(tp: Any) -> RecordType:
     if tp in SCALARS:
         return RecordType(tp, SCALARS[tp], from_json=_json_reader(tp))
     if tp is dict or typing.get_origin(tp) is dict:
@@ -91,6 +96,10 @@ bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgsp
             f"`{type_name(tp)}` is not a type of record; expected {_SUPPORTED}"
         )
     fields, build = found
+    if not fields:
+        raise UnsupportedTypeError(
+            f"`{type_name(tp)}` has no fields; a record needs at least one field"
+        )
     from_text = getattr(tp, "from_text", None)
     if (from_text is None) != (getattr(tp, "to_text", None) is None):
         has, lacks = ("from_text", "to_text") if from_text else ("to_text", "from_text")
@@ -243,7 +252,8 @@ def _enum_codec(
     values = [member.value for member in cls]
     if not (all(type(v) is str for v in values) or all(type(v) is int for v in values)):
         raise UnsupportedTypeError(
-            f"the values of the Enum `{type_name(cls)}` must be all str or all int"
+            f"expected an Enum whose values are all str or all int, but those of "
+            f"`{type_name(cls)}` are {', '.join(map(repr, values))}"
         )
     members = {str(member.value): member for member in cls}
 
@@ -265,9 +275,28 @@ def _json_reader(tp: Any) -> Callable[[bytes], Any]:
     import msgspec
 
     try:
-        return msgspec.json.Decoder(tp).decode
+        foreign = _foreign_type(msgspec.inspect.type_info(tp), set())
+        read = msgspec.json.Decoder(tp).decode
     except (TypeError, NameError) as error:
         raise UnsupportedTypeError(f"`{type_name(tp)}` cannot be read from JSON: {error}") from None
+    if foreign is not None:
+        raise UnsupportedTypeError(f"`{type_name(foreign)}` cannot be read from JSON")
+    return read
+
+
+def _foreign_type(info: Any, seen: set[int]) -> Any:
+    """The first type below a type that msgspec leaves to hooks, which Gaia has none of."""
+    import msgspec
+
+    if isinstance(info, msgspec.inspect.CustomType):
+        return info.cls
+    if id(info) in seen:
+        return None
+    seen.add(id(info))
+    parts: Any = info if isinstance(info, tuple) else ()
+    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
+        parts = [getattr(info, name) for name in info.__struct_fields__]
+    return next((found for part in parts if (found := _foreign_type(part, seen))), None)
 
 
 def _json_writer(tp: Any) -> Callable[[Any], Any] | None:
@@ -322,8 +351,3 @@ def describe(tp: Any) -> dict[str, Any]:
         ],
         "own_text": described.from_text is not None,
     }
-
-
-def is_generator(function: Any) -> bool:
-    """Whether calling the function returns a generator or a coroutine: nothing would run."""
-    return inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)

@@ -68,7 +68,8 @@ def written_type(hook: Callable[..., Any]) -> Any:
     """`T` of a method's parameter annotated `Context[T]`."""
     for hint in parameter_types(hook):
         if typing.get_origin(hint) is Context:
-            return typing.get_args(hint)[0]
+            written = typing.get_args(hint)[0]
+            return UNKNOWN if isinstance(written, TypeVar) else written
     return UNKNOWN
 
 
@@ -92,22 +93,36 @@ def accepts(annotation: Any, tp: Any) -> bool:
     return wanted is float and given is int
 
 
-def misfit(function: Callable[..., Any], args: tuple[Any, ...], kind: str) -> str | None:
-    """Why a function or class cannot be called with these arguments, or None if it can."""
+def misfit(function: Callable[..., Any], types: list[Any]) -> str | None:
+    """Why a function or class cannot be called with arguments of these types, or None if it can.
+
+    >>> misfit(divmod, [int, int]), misfit(divmod, [int])
+    (None, "`divmod(x, y, /)` does not take (`int`): missing a required argument: 'y'")
+    """
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
-    try:
-        signature.bind(*args)
+        inspect.signature(function).bind(*types)
+    except ValueError:
+        return None  # A built-in that does not tell its signature.
     except TypeError as error:
+        given = ", ".join(f"`{type_name(tp)}`" for tp in types)
         name = getattr(function, "__qualname__", repr(function)).rpartition("<locals>.")[2]
-        return f"{kind} `{name}{signature}` does not take {_shown(args)}: {error}"
+        return f"`{name}{shown(function)}` does not take ({given}): {error}"
     return None
 
 
-def _shown(args: tuple[Any, ...]) -> str:
-    return f"({', '.join(f'`{type_name(type(arg))}`' for arg in args)})" if args else "no arguments"
+def shown(function: Callable[..., Any]) -> str:
+    """The parameters of a function as they were written."""
+    return str(inspect.signature(function))
+
+
+def is_generator(function: Any) -> bool:
+    """Whether calling the function returns a generator, which somebody has to iterate."""
+    return inspect.isgeneratorfunction(function)
+
+
+def is_coroutine(function: Any) -> bool:
+    """Whether the function is asynchronous."""
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

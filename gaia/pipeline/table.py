@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 import attrs
 
 from gaia.errors import PipelineError, caller
-from gaia.pipeline import signatures
+from gaia.pipeline import signatures, wiring
 from gaia.pipeline.graph import Call, Format, JoinInput, Node, Step, Write
-from gaia.pipeline.operators import Context, Joiner, Mapper
+from gaia.pipeline.operators import Context, Mapper
 from gaia.pipeline.output import Output, check_table_name
-from gaia.pipeline.records import UnsupportedTypeError, is_generator, record_type, type_name
+from gaia.pipeline.records import record_type, type_name
 from gaia.pipeline.signatures import UNKNOWN
+from gaia.pipeline.wiring import label
 
 if TYPE_CHECKING:
     from gaia.pipeline.pipeline import Pipeline
@@ -41,17 +42,21 @@ class PTable(Generic[T]):
 
     @overload
     def map(
-        self,
-        function: type[Mapper[T, U]],
-        *args: Any,
-        name: str | None = None,
-        output: None = None,
+        self, function: type[Mapper[T, U]], *args: Any, name: str | None = None
     ) -> "PTable[U]": ...
 
     @overload
     def map(
+        self, function: Callable[[T], Any], *, name: str | None = None, output: type[U]
+    ) -> "PTable[U]": ...
+
+    @overload
+    def map(self, function: Callable[[T], U], *, name: str | None = None) -> "PTable[U]": ...
+
+    @overload
+    def map(
         self,
-        function: Callable[..., Any],
+        function: Callable[Concatenate[T, ...], Any],
         *args: Any,
         name: str | None = None,
         output: type[U],
@@ -59,11 +64,7 @@ class PTable(Generic[T]):
 
     @overload
     def map(
-        self,
-        function: Callable[[T], U],
-        *args: Any,
-        name: str | None = None,
-        output: None = None,
+        self, function: Callable[Concatenate[T, ...], U], *args: Any, name: str | None = None
     ) -> "PTable[U]": ...
 
     def map(
@@ -91,30 +92,35 @@ class PTable(Generic[T]):
         >>> gaia.Pipeline("p").from_records(["a", "bc"], name="lines").map(length)
         PTable[int]('length')
         """
+        step = self._step_name(function, name)
         if isinstance(function, type) and issubclass(function, Mapper):
-            return self._map_class(function, args, name, output)
-        name = self._step_name(function, name)
-        if isinstance(function, type) and issubclass(function, Joiner):
-            raise PipelineError(
-                f"expected a Mapper class or a function, got the Joiner `{type_name(function)}`; "
-                "a joiner goes to pipeline.join",
-                step=name,
-            )
-        if isinstance(function, type) and callable(getattr(function, "do", None)):
-            raise PipelineError(
-                f"`{type_name(function)}` has a `do` but is no subclass of gaia.Mapper", step=name
-            )
-        self._check_function(name, function, args)
+            wiring.check_mapper(step, function, args, self._node)
+            if output is None:
+                output = signatures.type_argument(function, Mapper, 1)
+            if output is UNKNOWN:
+                output = signatures.written_type(function.do)
+            if output is UNKNOWN:
+                raise PipelineError(
+                    f"cannot tell what `{label(function)}` writes; declare it as "
+                    "gaia.Mapper[In, Out] or pass output=TYPE",
+                    step=step,
+                )
+            return self._add(step, Call.DO, function, args, output)
+        wiring.check_function(step, function, self._node, args)
         if output is None:
             output = signatures.result_type(function)
-            if output is type(None):
-                raise PipelineError(
-                    f"expected a function that returns a record, but `{_label(function)}` is "
-                    "annotated to return None; use a Mapper, filter or flat_map",
-                    step=name,
-                )
-            self._need_output(name, function, output)
-        return self._add(name, Call.MAP, function, args, output)
+            wiring.check_output(step, function, output)
+        return self._add(step, Call.MAP, function, args, output)
+
+    @overload
+    def filter(
+        self, function: Callable[[T], object], *, name: str | None = None
+    ) -> "PTable[T]": ...
+
+    @overload
+    def filter(
+        self, function: Callable[Concatenate[T, ...], object], *args: Any, name: str | None = None
+    ) -> "PTable[T]": ...
 
     def filter(
         self, function: Callable[..., object], *args: Any, name: str | None = None
@@ -126,14 +132,24 @@ class PTable(Generic[T]):
         >>> numbers.filter(lambda n: n > 1, name="larger")
         PTable[int]('larger')
         """
-        name = self._step_name(function, name)
-        self._check_function(name, function, args)
-        return self._add(name, Call.FILTER, function, args, self._node.type)
+        step = self._step_name(function, name)
+        wiring.check_function(step, function, self._node, args)
+        return self._add(step, Call.FILTER, function, args, self._node.type)
+
+    @overload
+    def flat_map(
+        self, function: Callable[[T], Iterable[Any]], *, name: str | None = None, output: type[U]
+    ) -> "PTable[U]": ...
+
+    @overload
+    def flat_map(
+        self, function: Callable[[T], Iterable[U]], *, name: str | None = None
+    ) -> "PTable[U]": ...
 
     @overload
     def flat_map(
         self,
-        function: Callable[..., Any],
+        function: Callable[Concatenate[T, ...], Iterable[Any]],
         *args: Any,
         name: str | None = None,
         output: type[U],
@@ -142,10 +158,9 @@ class PTable(Generic[T]):
     @overload
     def flat_map(
         self,
-        function: Callable[[T], Iterable[U]],
+        function: Callable[Concatenate[T, ...], Iterable[U]],
         *args: Any,
         name: str | None = None,
-        output: None = None,
     ) -> "PTable[U]": ...
 
     def flat_map(
@@ -164,19 +179,19 @@ class PTable(Generic[T]):
         >>> gaia.Pipeline("p").from_records(["a b"], name="lines").flat_map(words)
         PTable[str]('words')
         """
-        name = self._step_name(function, name)
-        self._check_function(name, function, args, generator=True)
+        step = self._step_name(function, name)
+        wiring.check_function(step, function, self._node, args, generator=True)
         if output is None:
             returned = signatures.result_type(function)
             output = UNKNOWN if returned is UNKNOWN else signatures.item_type(returned)
             if output is UNKNOWN and returned is not UNKNOWN:
                 raise PipelineError(
                     f"expected a function annotated to return an iterable of records, such as "
-                    f"`Iterator[str]`, but `{_label(function)}` returns `{type_name(returned)}`",
-                    step=name,
+                    f"`Iterator[str]`, but `{label(function)}` returns `{type_name(returned)}`",
+                    step=step,
                 )
-            self._need_output(name, function, output)
-        return self._add(name, Call.FLAT_MAP, function, args, output)
+            wiring.check_output(step, function, output)
+        return self._add(step, Call.FLAT_MAP, function, args, output)
 
     def as_(self, output: type[U], *, name: str | None = None) -> "PTable[U]":
         """Re-reads records as another type.
@@ -214,102 +229,20 @@ class PTable(Generic[T]):
 
     def bind_with(self, handler: Callable[[Any, T, Context[Any]], None]) -> JoinInput:
         """Names the joiner's method that takes this table's records, for `pipeline.join`."""
-        return JoinInput(self._node, handler, caller())
-
-    def _map_class(
-        self, cls: type[Mapper[Any, Any]], args: tuple[Any, ...], name: str | None, output: Any
-    ) -> "PTable[Any]":
-        name = self._step_name(cls, name)
-        label = type_name(cls)
-        if cls.do is Mapper.do:
-            raise PipelineError(
-                f"expected a Mapper with a method `do(self, record, ctx)`, but `{label}` "
-                "defines none",
-                step=name,
-            )
-        if is_generator(cls.do):
-            raise PipelineError(
-                f"`{label}.do` is a generator, which nothing would iterate; "
-                "call ctx.write(record), or give a generator function to flat_map",
-                step=name,
-            )
-        if why := signatures.misfit(cls.do, (None, None, None), "the method"):
-            raise PipelineError(why, step=name)
-        if why := signatures.misfit(cls, args, "the class"):
-            raise PipelineError(why, step=name)
-        takes = [signatures.type_argument(cls, Mapper, 0)]
-        takes += signatures.parameter_types(cls.do, bound=True)[:1]
-        self._check_takes(name, f"`{label}.do`", takes)
-        if output is None:
-            output = signatures.type_argument(cls, Mapper, 1)
-            if output is UNKNOWN:
-                output = signatures.written_type(cls.do)
-            if output is UNKNOWN:
-                raise PipelineError(
-                    f"cannot tell what `{label}` writes; declare it as gaia.Mapper[In, Out] or "
-                    "pass output=TYPE",
-                    step=name,
-                )
-        return self._add(name, Call.DO, cls, args, output)
-
-    def _check_function(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        *,
-        generator: bool = False,
-    ) -> None:
-        if not callable(function):
-            raise PipelineError(f"expected a function, got {function!r}", step=name)
-        if is_generator(function) and not generator:
-            raise PipelineError(
-                f"`{_label(function)}` is a generator or coroutine; give a generator to flat_map",
-                step=name,
-            )
-        if why := signatures.misfit(function, (None, *args), "the function"):
-            raise PipelineError(why, step=name)
-        if not isinstance(function, type):
-            takes = signatures.parameter_types(function)[:1]
-            self._check_takes(name, f"`{_label(function)}`", takes)
-
-    def _check_takes(self, name: str, what: str, takes: list[Any]) -> None:
-        for hint in takes:
-            if not signatures.accepts(hint, self._node.type):
-                raise PipelineError(
-                    f"{what} takes `{type_name(hint)}`, but table `{self.name}` holds "
-                    f"`{type_name(self._node.type)}`",
-                    step=name,
-                )
-
-    def _need_output(self, name: str, function: Callable[..., Any], output: Any) -> None:
-        if output is UNKNOWN:
-            raise PipelineError(
-                f"expected a function with an annotated result, got `{_label(function)}` "
-                "without one; annotate it or pass output=TYPE",
-                step=name,
-            )
+        return JoinInput(self._pipeline.name, self._node, handler, caller())
 
     def _step_name(self, function: Any, name: str | None, prefix: str = "") -> str:
-        return self._pipeline._step_name(name, prefix + _snake(_label(function)))
+        return self._pipeline._step_name(name, prefix + snake_case(label(function)))
 
     def _add(
         self, name: str, call: Call, function: Any, args: tuple[Any, ...], output: Any
     ) -> "PTable[Any]":
-        try:
-            record_type(output)
-        except UnsupportedTypeError as error:
-            raise PipelineError(str(error), step=name) from None
+        wiring.check_type(name, output)
         step = Step(name, self._node, call, function, args, output, caller())
         self._pipeline._add_node(step)
         return PTable(self._pipeline, step)
 
 
-def _label(function: Any) -> str:
-    name: str = getattr(function, "__qualname__", type(function).__name__)
-    return name.rpartition("<locals>.")[2]
-
-
-def _snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """`WordSplitter` as `word_splitter`, `<lambda>` as `lambda`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("<>").replace(".", "_")).lower()

@@ -1,6 +1,7 @@
 """Sending user code and records to other processes."""
 
 import io
+import sys
 from typing import Any
 
 import cloudpickle
@@ -12,6 +13,8 @@ class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         # msgspec notes what it knows of a class in the class itself, where it cannot be pickled.
         # It makes the note anew when it misses it.
+        if isinstance(obj, io.IOBase) and obj not in (sys.stdin, sys.stdout, sys.stderr):
+            raise TypeError(f"cannot pickle an open file, {obj!r}")
         if isinstance(obj, type) and _MSGSPEC_CACHE in vars(obj):
             delattr(obj, _MSGSPEC_CACHE)
         return super().reducer_override(obj)

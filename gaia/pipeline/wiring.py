@@ -1,0 +1,147 @@
+"""Checks of user code when it is wired into the graph. Each raises `PipelineError`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from gaia.errors import PipelineError
+from gaia.pipeline import signatures
+from gaia.pipeline.graph import Node
+from gaia.pipeline.operators import Joiner, Mapper
+from gaia.pipeline.records import UnsupportedTypeError, record_type, type_name
+from gaia.pipeline.signatures import UNKNOWN, accepts, misfit, parameter_types
+from gaia.pipeline.travel import dumps
+
+
+def check_type(step: str, tp: Any) -> None:
+    """Refuses a type that no table can hold."""
+    try:
+        record_type(tp)
+    except UnsupportedTypeError as error:
+        raise PipelineError(str(error), step=step) from None
+
+
+def check_travels(step: str, user_code: Any, args: tuple[Any, ...]) -> None:
+    """Refuses what cannot be pickled: workers get user code and its arguments that way."""
+    try:
+        dumps((user_code, args))
+    except Exception as error:
+        raise PipelineError(
+            f"`{label(user_code)}` and its arguments cannot be sent to workers: {error}; "
+            "open files, locks and connections in `setup` instead",
+            step=step,
+        ) from None
+
+
+def check_function(
+    step: str,
+    function: Any,
+    node: Node,
+    args: tuple[Any, ...] = (),
+    *,
+    what: str = "the function",
+    generator: bool = False,
+) -> None:
+    """Refuses what is no function of one of a node's records and further arguments."""
+    if isinstance(function, type) and issubclass(function, Joiner):
+        raise PipelineError(
+            f"expected a Mapper class or a function, got the Joiner `{type_name(function)}`; "
+            "a joiner goes to pipeline.join",
+            step=step,
+        )
+    if not callable(function):
+        raise PipelineError(f"expected a function of the record, got {function!r}", step=step)
+    if isinstance(function, type) and callable(getattr(function, "do", None)):
+        raise PipelineError(
+            f"`{type_name(function)}` has a `do` but is no subclass of gaia.Mapper", step=step
+        )
+    if signatures.is_coroutine(function):
+        raise PipelineError(
+            f"expected an ordinary function, but `{label(function)}` is asynchronous; a run has no "
+            "event loop",
+            step=step,
+        )
+    if signatures.is_generator(function) and not generator:
+        raise PipelineError(
+            f"`{label(function)}` is a generator; give it to flat_map, or return a record",
+            step=step,
+        )
+    if why := misfit(function, [node.type, *map(type, args)]):
+        raise PipelineError(f"{what} {why}", step=step)
+    if not isinstance(function, type):
+        check_takes(step, f"`{label(function)}`", parameter_types(function)[:1], node)
+
+
+def check_mapper(step: str, cls: type[Mapper[Any, Any]], args: tuple[Any, ...], node: Node) -> None:
+    """Refuses a Mapper without a usable `do`, or one that does not take a node's records."""
+    name = type_name(cls)
+    if cls.do is Mapper.do:
+        raise PipelineError(
+            f"expected a Mapper with a method `do(self, record, ctx)`, but `{name}` defines none",
+            step=step,
+        )
+    check_method(step, f"{name}.do", cls.do)
+    check_constructor(step, cls, args)
+    declared = [signatures.type_argument(cls, Mapper, 0)]
+    check_takes(step, f"`{name}.do`", declared + parameter_types(cls.do, bound=True)[:1], node)
+
+
+def check_method(step: str, name: str, method: Any, location: str = "") -> None:
+    """Refuses a method that is not one of a record and a context."""
+    if signatures.is_generator(method) or signatures.is_coroutine(method):
+        raise PipelineError(
+            f"`{name}` is a generator or asynchronous, which nothing would run; "
+            "call ctx.write(record)",
+            step=step,
+            location=location,
+        )
+    if misfit(method, [None, None, None]):
+        raise PipelineError(
+            f"expected a method `{name.rpartition('.')[2]}(self, record, ctx)`, got "
+            f"`{name}{signatures.shown(method)}`",
+            step=step,
+            location=location,
+        )
+
+
+def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:
+    """Refuses arguments that the class does not take."""
+    if why := misfit(cls, [*map(type, args)]):
+        raise PipelineError(f"the class {why}", step=step)
+
+
+def check_takes(step: str, what: str, hints: list[Any], node: Node, location: str = "") -> None:
+    """Refuses user code that is annotated to take other records than a node's."""
+    for hint in hints:
+        if not accepts(hint, node.type):
+            raise PipelineError(
+                f"{what} takes `{type_name(hint)}`, but table `{node.name}` holds "
+                f"`{type_name(node.type)}`",
+                step=step,
+                location=location,
+            )
+
+
+def check_output(step: str, function: Any, output: Any) -> None:
+    """Refuses a function whose result's type is not known, or is None."""
+    if output is UNKNOWN:
+        raise PipelineError(
+            f"expected a function with an annotated result, got `{label(function)}` without one; "
+            "annotate it or pass output=TYPE",
+            step=step,
+        )
+    if output in (None, type(None)):
+        raise PipelineError(
+            f"expected a function that returns a record, but `{label(function)}` is annotated to "
+            "return None; use a Mapper, filter or flat_map",
+            step=step,
+        )
+
+
+def label(function: Callable[..., Any]) -> str:
+    """The name of a function or class as its author knows it.
+
+    >>> label(len), label(lambda x: x)
+    ('len', '<lambda>')
+    """
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name.rpartition("<locals>.")[2]
