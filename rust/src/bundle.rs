@@ -55,20 +55,28 @@ impl Bundle {
         }
     }
 
-    /// Adds one encoded record, its line end included.
-    pub fn push(&mut self, shard: u32, line: &[u8]) -> io::Result<()> {
+    /// Adds one record, which `encode` appends with its line end. If that fails, nothing is added.
+    pub fn push(
+        &mut self,
+        shard: u32,
+        encode: impl FnOnce(&mut Vec<u8>) -> PyResult<()>,
+    ) -> PyResult<()> {
         let at = shard as usize;
         if at >= self.shards.len() {
             self.shards.resize_with(at + 1, Shard::default);
         }
         let buffer = &mut self.shards[at];
-        if buffer.lines.len() + line.len() > self.frame_bytes && buffer.records > 0 {
-            self.flush(at)?;
+        let before = buffer.lines.len();
+        if let Err(error) = encode(&mut buffer.lines) {
+            buffer.lines.truncate(before);
+            return Err(error);
         }
-        let buffer = &mut self.shards[at];
-        buffer.lines.extend_from_slice(line);
         buffer.records += 1;
-        self.buffered += line.len();
+        let size = buffer.lines.len();
+        self.buffered += size - before;
+        if size > self.frame_bytes && before > 0 {
+            self.flush(at, before, 1)?;
+        }
         if self.buffered > self.budget {
             self.flush_all()?;
         }
@@ -79,8 +87,7 @@ impl Bundle {
     pub fn close(&mut self, shard: u32) -> io::Result<()> {
         let at = shard as usize;
         if at < self.shards.len() {
-            self.flush(at)?;
-            self.shards[at].lines = Vec::new();
+            self.flush_whole(at)?;
         }
         Ok(())
     }
@@ -93,37 +100,41 @@ impl Bundle {
     }
 
     fn flush_all(&mut self) -> io::Result<()> {
-        for at in 0..self.shards.len() {
-            self.flush(at)?;
-            self.shards[at].lines = Vec::new();
-        }
+        (0..self.shards.len()).try_for_each(|at| self.flush_whole(at))
+    }
+
+    fn flush_whole(&mut self, at: usize) -> io::Result<()> {
+        self.flush(at, self.shards[at].lines.len(), 0)?;
+        self.shards[at].lines = Vec::new();
         Ok(())
     }
 
-    fn flush(&mut self, at: usize) -> io::Result<()> {
+    /// Makes a frame of a buffer's first `raw` bytes; `kept` records stay behind them.
+    fn flush(&mut self, at: usize, raw: usize, kept: u32) -> io::Result<()> {
         let shard = &mut self.shards[at];
-        if shard.records == 0 {
+        let records = shard.records - kept;
+        if records == 0 {
             return Ok(());
         }
         self.packed.clear();
-        self.frames.append(&shard.lines, &mut self.packed)?;
+        self.frames.append(&shard.lines[..raw], &mut self.packed)?;
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(File::create_new(&self.path)?),
         };
         file.write_all(&self.packed)?;
-        let (raw, stored) = (shard.lines.len(), self.packed.len() as u64);
+        let stored = self.packed.len() as u64;
         self.index.push(Frame {
             shard: at as u32,
-            records: shard.records,
+            records,
             offset: self.written,
             stored,
             raw: raw as u64,
         });
         self.written += stored;
         self.buffered -= raw;
-        shard.lines.clear();
-        shard.records = 0;
+        shard.lines.drain(..raw);
+        shard.records = kept;
         Ok(())
     }
 }

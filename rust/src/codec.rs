@@ -136,7 +136,7 @@ impl Codec {
                         out.push(b',');
                     }
                     if !array {
-                        write_str(field.label.as_bytes(), out);
+                        write_str(field.name.bind(record.py()).to_str()?.as_bytes(), out);
                         out.push(b':');
                     }
                     let value = class.get(record, i)?;

@@ -35,7 +35,6 @@ enum Sharding {
 
 struct State {
     bundle: Bundle,
-    line: Vec<u8>,
     names: HashMap<String, u32>,
     closed: Vec<u32>,
 }
@@ -83,7 +82,6 @@ impl Output {
         let frames = Frames::new(compression, level)?;
         let state = State {
             bundle: Bundle::new(path, frames, frame_bytes, budget),
-            line: Vec::new(),
             names: HashMap::new(),
             closed: Vec::new(),
         };
@@ -137,9 +135,6 @@ impl Output {
         };
         let mut state = self.state.borrow_mut(py)?;
         let state = &mut *state;
-        state.line.clear();
-        codec.encode(record, &mut state.line)?;
-        state.line.push(b'\n');
         let at = state.number(place);
         if !state.closed.is_empty() && state.closed.contains(&at) {
             let table = &self.table;
@@ -147,7 +142,11 @@ impl Output {
                 "table `{table}`: a record for a shard that this task has closed"
             )));
         }
-        Ok(state.bundle.push(at, &state.line)?)
+        state.bundle.push(at, |lines| {
+            codec.encode(record, lines)?;
+            lines.push(b'\n');
+            Ok(())
+        })
     }
 
     /// No more records for the shard from this task: its buffer is written out and freed.

@@ -1,15 +1,18 @@
 //! Which shard a record belongs to.
 //!
 //! An int is used as it is, modulo n; str and bytes by the xxh3-64 fingerprint of their (UTF-8)
-//! bytes; a tuple by that of its parts, each behind its type and length. Values that compare equal
-//! get the same shard, whichever way a key is declared.
+//! bytes; a tuple by that of its parts, each behind its type and length, and a tuple of one as that
+//! one. Values that compare equal get the same shard, whichever way a key is declared.
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::Shape;
-use crate::value::{Integer, integer, mismatch, raw_bytes, utf8};
+use crate::value::{mismatch, raw_bytes, small, utf8};
+
+const KEY: &str = "key";
 
 pub enum Key {
     /// The record itself, of a table of single values.
@@ -39,7 +42,7 @@ impl Partitioner {
                 for &i in fields {
                     self.append_part(&class.get(record, i)?, &mut bytes)?;
                 }
-                xxh3_64(&bytes) % self.shards
+                self.of_bytes(&bytes)
             }
             (Key::Function(function), _) => {
                 self.of_value(&function.bind(record.py()).call1((record,))?)?
@@ -51,29 +54,39 @@ impl Partitioner {
 
     fn of_value(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
         if value.is_instance_of::<PyString>() {
-            Ok(xxh3_64(utf8("key", value)?) % self.shards)
+            Ok(self.of_bytes(utf8(KEY, value)?))
         } else if value.is_instance_of::<PyInt>() {
-            match integer("key", value)? {
-                Integer::Small(key) => {
-                    Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned())
-                }
-                Integer::Large(_) => value.rem(self.shards)?.extract(),
+            match small(value) {
+                Some(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
+                None => value.rem(self.shards)?.extract(),
             }
         } else if value.is_instance_of::<PyBytes>() {
-            Ok(xxh3_64(raw_bytes("key", value)?) % self.shards)
+            Ok(self.of_bytes(raw_bytes(KEY, value)?))
         } else if let Ok(parts) = value.cast::<PyTuple>() {
+            if parts.len() == 1 {
+                return self.of_value(&parts.get_item(0)?);
+            }
             let mut bytes = Vec::new();
             for part in parts.iter() {
                 self.append_part(&part, &mut bytes)?;
             }
-            Ok(xxh3_64(&bytes) % self.shards)
+            Ok(self.of_bytes(&bytes))
         } else if let Ok(number) = value.cast::<PyFloat>() {
-            match whole(number.value()) {
-                Some(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
-                None => Ok(xxh3_64(&number.value().to_le_bytes()) % self.shards),
+            match whole(number)? {
+                Some(int) => self.of_value(&int),
+                None => Ok(self.of_bytes(&number.value().to_le_bytes())),
             }
         } else {
             self.of_value(&self.plain(value)?)
+        }
+    }
+
+    fn of_bytes(&self, bytes: &[u8]) -> u64 {
+        let fingerprint = xxh3_64(bytes);
+        if self.shards.is_power_of_two() {
+            fingerprint & (self.shards - 1) // What `%` gives, several times as fast.
+        } else {
+            fingerprint % self.shards
         }
     }
 
@@ -84,19 +97,19 @@ impl Partitioner {
             out.extend_from_slice(bytes);
         };
         if value.is_instance_of::<PyString>() {
-            part(b's', utf8("key", value)?);
+            part(b's', utf8(KEY, value)?);
         } else if value.is_instance_of::<PyBytes>() {
-            part(b's', raw_bytes("key", value)?);
+            part(b's', raw_bytes(KEY, value)?);
         } else if value.is_instance_of::<PyInt>() {
-            match integer("key", value)? {
-                Integer::Small(key) => part(b'i', &key.to_le_bytes()),
-                Integer::Large(decimal) => part(b'i', decimal.as_bytes()),
+            match small(value) {
+                Some(key) => part(b'i', &key.to_le_bytes()),
+                None => part(b'i', hexadecimal(value)?.to_str()?.as_bytes()),
             }
         } else if value.is_none() {
             part(b'n', b"");
         } else if let Ok(number) = value.cast::<PyFloat>() {
-            match whole(number.value()) {
-                Some(key) => part(b'i', &key.to_le_bytes()),
+            match whole(number)? {
+                Some(int) => self.append_part(&int, out)?,
                 None => part(b'f', &number.value().to_le_bytes()),
             }
         } else {
@@ -111,14 +124,30 @@ impl Partitioner {
         if known {
             Ok(plain)
         } else {
-            Err(mismatch("key", "int, str or bytes", value))
+            Err(mismatch(KEY, "int, str or bytes", value))
         }
     }
 }
 
 /// The int that a float equals, so that 1.0 and 1 share a shard as they share a dict's slot.
-fn whole(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() < 9.0e18).then_some(value as i64)
+fn whole<'py>(number: &Bound<'py, PyFloat>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if number.value().fract() != 0.0 {
+        return Ok(None); // Infinities and NaN as well.
+    }
+    // SAFETY: a new reference, or null with an exception set.
+    let int = unsafe {
+        Bound::from_owned_ptr_or_err(number.py(), ffi::PyLong_FromDouble(number.value()))?
+    };
+    Ok(Some(int))
+}
+
+/// Without limit and in linear time, where decimals have neither.
+fn hexadecimal<'py>(int: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    // SAFETY: a new reference, or null with an exception set.
+    let text = unsafe {
+        Bound::from_owned_ptr_or_err(int.py(), ffi::PyNumber_ToBase(int.as_ptr(), 16))?
+    };
+    Ok(text.cast_into::<PyString>()?)
 }
 
 /// The shard of a key among `shards`: what a write's sharding does with it.

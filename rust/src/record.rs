@@ -5,10 +5,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use crate::value::{Kind, mismatch};
+use crate::value::{Kind, mismatch, short_name};
 
 pub struct Field {
     pub name: Py<PyString>,
+    /// The field in messages: "field `count`".
     pub label: String,
     pub kind: Kind,
     pub optional: bool,
@@ -50,7 +51,7 @@ impl Class {
             let field = field?;
             let name = field.getattr("name")?.cast_into::<PyString>()?;
             fields.push(Field {
-                label: name.to_string(),
+                label: format!("field `{name}`"),
                 name: name.unbind(),
                 kind: Kind::from_python(&field)?,
                 optional: field.getattr("optional")?.extract()?,
@@ -71,7 +72,7 @@ impl Class {
             _ => Build::Call,
         };
         Ok(Self {
-            name: ty.qualname()?.to_string(),
+            name: short_name(&ty.qualname()?.to_string_lossy()),
             ty: ty.unbind(),
             fields,
             layout,
@@ -106,7 +107,7 @@ impl Class {
                 value.ok_or_else(|| {
                     let (name, label) = (&self.name, &self.fields[i].label);
                     PyAttributeError::new_err(format!(
-                        "field `{label}` of this `{name}` is not set"
+                        "{label} of this `{name}` is not set"
                     ))
                 })
             }

@@ -1,6 +1,6 @@
 //! The kinds of value a field can hold, and reading them from Python objects.
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
@@ -48,7 +48,8 @@ impl Kind {
     }
 }
 
-/// The error for a value of the wrong type; `label` is empty for a whole record.
+/// The error for a value of the wrong type. `label` says of which part of the record, such as
+/// "field `count`"; it is empty for a whole record.
 #[cold]
 pub fn mismatch(label: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
     let got = match value.get_type().qualname() {
@@ -67,11 +68,30 @@ pub fn refused(label: &str, why: &str) -> PyErr {
     PyValueError::new_err(format!("{}{why}", place(label)))
 }
 
+/// An error of a conversion in Python, with the part of the record that it is about.
+#[cold]
+pub fn explained(label: &str, error: PyErr, py: Python<'_>) -> PyErr {
+    if label.is_empty() || !error.is_instance_of::<PyException>(py) {
+        return error;
+    }
+    let what = format!("{}{}", place(label), error.value(py));
+    if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(what)
+    } else {
+        PyValueError::new_err(what)
+    }
+}
+
+/// A class's name as its author knows it, without the functions that it is defined in.
+pub fn short_name(qualname: &str) -> String {
+    qualname.rsplit("<locals>.").next().unwrap_or(qualname).to_owned()
+}
+
 fn place(label: &str) -> String {
     if label.is_empty() {
         String::new()
     } else {
-        format!("field `{label}`: ")
+        format!("{label}: ")
     }
 }
 
@@ -115,17 +135,26 @@ pub fn integer(label: &str, value: &Bound<'_, PyAny>) -> PyResult<Integer> {
         };
         return integer(label, &index);
     }
-    let mut overflow = 0;
-    // SAFETY: `value` is an int; -1 with an exception set cannot happen for one.
-    let small = unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &mut overflow) };
-    if overflow == 0 {
-        return Ok(Integer::Small(small));
+    match small(value) {
+        Some(int) => Ok(Integer::Small(int)),
+        None => {
+            // SAFETY: a new reference, or null with an exception set. It is int's own text, so that
+            // a subclass (an IntEnum) is written as the number.
+            let decimal = unsafe {
+                Bound::from_owned_ptr_or_err(value.py(), ffi::PyNumber_ToBase(value.as_ptr(), 10))
+            };
+            let decimal = decimal.map_err(|error| refused(label, &error.value(value.py()).to_string()))?;
+            Ok(Integer::Large(decimal.extract()?))
+        }
     }
-    // SAFETY: int's own repr, so that a subclass (an IntEnum) is written as the number.
-    let decimal = unsafe {
-        Bound::from_owned_ptr_or_err(value.py(), ffi::PyNumber_ToBase(value.as_ptr(), 10))?
-    };
-    Ok(Integer::Large(decimal.extract()?))
+}
+
+/// The value of an int of the machine's size.
+pub fn small(int: &Bound<'_, PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: `int` is an int, so that the call cannot fail.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(int.as_ptr(), &mut overflow) };
+    (overflow == 0).then_some(value)
 }
 
 pub fn float(label: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
@@ -133,7 +162,7 @@ pub fn float(label: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
         return Ok(float.value());
     }
     if value.is_instance_of::<PyInt>() {
-        return value.extract();
+        return value.extract().map_err(|_| refused(label, "the int is too large for a float"));
     }
     Err(mismatch(label, "float", value))
 }

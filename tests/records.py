@@ -1,0 +1,36 @@
+"""Records, and small runs of them, that several tests share."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import gaia
+
+
+@attrs.frozen
+class WordCount:
+    word: str
+    count: int
+
+
+def write_table(
+    dest: Path,
+    records: Iterable[Any],
+    output: Callable[[gaia.Output[Any]], Any] = lambda output: output.with_mod_n_sharding(2),
+    *,
+    format: Any = gaia.TXT,
+    workers: int = 0,
+    type: Any = None,
+) -> gaia.Table[Any]:
+    """The table `out` in `dest`, sharded and compressed as `output` says."""
+    pipeline = gaia.Pipeline("write")
+    output(pipeline.from_records(records, type=type, name="records").write("out", format))
+    return gaia.LocalRunner(dest, workers=workers).run(pipeline)["out"]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path, with its content."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
