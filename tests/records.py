@@ -21,12 +21,14 @@ def write_table(
     output: Callable[[gaia.Output[Any]], Any] = lambda output: output.with_mod_n_sharding(2),
     *,
     format: Any = gaia.TXT,
+    compression: Any = gaia.NONE,
     workers: int = 0,
     type: Any = None,
 ) -> gaia.Table[Any]:
-    """The table `out` in `dest`, sharded and compressed as `output` says."""
+    """The table `out` in `dest`, sharded and compressed as told."""
     pipeline = gaia.Pipeline("write")
-    output(pipeline.from_records(records, type=type, name="records").write("out", format))
+    table = pipeline.from_records(records, type=type, name="records")
+    output(table.write("out", format)).and_compress(compression)
     return gaia.LocalRunner(dest, workers=workers).run(pipeline)["out"]
 
 

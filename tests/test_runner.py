@@ -305,9 +305,7 @@ class TestHooks:
     ) -> None:
         numbers = [str(number) for number in range(30)]
         handlers = {"left": Trace.on_left, "right": Trace.on_right}
-        inputs = [
-            any_job.written(*numbers, name=name).bind_with(handlers[name]) for name in order
-        ]
+        inputs = [any_job.written(*numbers, name=name).bind_with(handlers[name]) for name in order]
         any_job.pipeline.join(Trace, inputs, "join", name="join").write("calls", gaia.TXT)
         result = any_job.run()
         first, second = (result[name].shards for name in order)
@@ -457,6 +455,43 @@ class TestContext:
             assert file.read_text()[one.position] == one.record
 
 
+UNGUARDED = """
+import sys, threading
+import gaia
+
+print("started", flush=True)
+stop = threading.Event()
+threading.Thread(target=stop.wait).start()
+
+class Tell(gaia.Mapper[int, str]):
+    def do(self, number, ctx):
+        ctx.write(f"{sys.argv[0]} {number}")
+
+pipeline = gaia.Pipeline("p")
+told = pipeline.from_records([1, 2, 3], name="numbers").map(Tell)
+told.write("told", gaia.TXT).with_mod_n_sharding(2)
+result = gaia.LocalRunner(sys.argv[1], workers=2).run(pipeline)
+stop.set()
+print(sorted(result["told"].records()))
+"""
+
+
+def argv_0(record: str) -> str:
+    """The name of this worker's program, which is its own only if it was started afresh."""
+    return sys.argv[0]
+
+
+@pytest.fixture
+def thread() -> Iterator[None]:
+    """A live thread beside the test's own."""
+    stop = threading.Event()
+    waiting = threading.Thread(target=stop.wait)
+    waiting.start()
+    yield
+    stop.set()
+    waiting.join()
+
+
 class TestWorkers:
     """Workers are forked, unless other threads live, which may hold locks: then started afresh."""
 
@@ -503,40 +538,3 @@ class TestWorkers:
         other.written("c", name="others")
         assert list(runner.run(other.pipeline)["others"].records()) == ["c"]
         assert sorted(os.listdir(any_job.dest)) == ["_gaia", "letters", "others"]
-
-
-UNGUARDED = """
-import sys, threading
-import gaia
-
-print("started", flush=True)
-stop = threading.Event()
-threading.Thread(target=stop.wait).start()
-
-class Tell(gaia.Mapper[int, str]):
-    def do(self, number, ctx):
-        ctx.write(f"{sys.argv[0]} {number}")
-
-pipeline = gaia.Pipeline("p")
-told = pipeline.from_records([1, 2, 3], name="numbers").map(Tell)
-told.write("told", gaia.TXT).with_mod_n_sharding(2)
-result = gaia.LocalRunner(sys.argv[1], workers=2).run(pipeline)
-stop.set()
-print(sorted(result["told"].records()))
-"""
-
-
-def argv_0(record: str) -> str:
-    """The name of this worker's program, which is its own only if it was started afresh."""
-    return sys.argv[0]
-
-
-@pytest.fixture
-def thread() -> Iterator[None]:
-    """A live thread beside the test's own."""
-    stop = threading.Event()
-    waiting = threading.Thread(target=stop.wait)
-    waiting.start()
-    yield
-    stop.set()
-    waiting.join()

@@ -1,8 +1,7 @@
 """What a run leaves on disk, and how tables are read back."""
 
+import contextlib
 import dataclasses
-import gzip
-import io
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from records import WordCount, tree, write_table
 
 import gaia
 
-WORDS = [f"word {number}" for number in range(500)]
+WORDS = [f"word-{number:03}" for number in range(500)]
 COUNTS = [WordCount("a\tb", 1), WordCount("ü", 2), WordCount("", 3)]
 
 
@@ -29,8 +28,11 @@ def dest(tmp_path: Path) -> Path:
     return tmp_path / "dest"
 
 
-def by_word(output: gaia.Output[WordCount]) -> gaia.Output[WordCount]:
-    return output.with_mod_n_sharding(2, "word")
+def into(shards: int, key: Any = None) -> Callable[[gaia.Output[Any]], gaia.Output[Any]]:
+    return lambda output: output.with_mod_n_sharding(shards, key)
+
+
+by_word = into(2, "word")
 
 
 def fail(record: Any) -> str:
@@ -39,7 +41,7 @@ def fail(record: Any) -> str:
 
 class TestFolder:
     def test_it_holds_n_shards_a_manifest_and_counters(self, dest: Path) -> None:
-        write_table(dest, WORDS, lambda o: o.with_mod_n_sharding(64).and_compress(gaia.ZSTD))
+        write_table(dest, WORDS, into(64), compression=gaia.ZSTD)
         shards = [f"out-{shard:05}-of-00064.txt.zst" for shard in range(64)]
         assert sorted(os.listdir(dest / "out")) == ["counter_map.csv", "manifest.json", *shards]
 
@@ -54,10 +56,8 @@ class TestFolder:
     def test_names_tell_format_and_compression(
         self, dest: Path, format: Any, compression: Any, ending: str
     ) -> None:
-        write_table(
-            dest, ["a"], lambda o: o.with_mod_n_sharding(1).and_compress(compression), format=format
-        )
-        assert (dest / "out" / f"out-00000-of-00001{ending}").is_file()
+        write_table(dest, ["a"], format=format, compression=compression)
+        assert (dest / "out" / f"out-00000-of-00002{ending}").is_file()
 
     def test_only_the_runs_record_lies_beside_the_tables(self, dest: Path) -> None:
         write_table(dest, WORDS, workers=2)
@@ -79,30 +79,22 @@ class TestFolder:
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_gzip_shards_are_read_by_zcat(self, dest: Path, workers: int) -> None:
-        write_table(dest, WORDS, lambda o: o.and_compress(gaia.GZIP), workers=workers)
+        write_table(dest, WORDS, compression=gaia.GZIP, workers=workers)
         files = sorted(dest.glob("out/*.gz"))
         lines = subprocess.run(["zcat", *files], check=True, capture_output=True, text=True).stdout
         assert sorted(lines.splitlines()) == sorted(WORDS)
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_zstd_shards_are_read_by_other_programs(self, dest: Path, workers: int) -> None:
-        write_table(dest, WORDS, lambda o: o.and_compress(gaia.ZSTD), workers=workers)
+        write_table(dest, WORDS, compression=gaia.ZSTD, workers=workers)
         files = sorted(dest.glob("out/*.zst"))
         text = b"".join(map(unzstd, files))
         assert sorted(text.decode().splitlines()) == sorted(WORDS)
         if shutil.which("zstd"):
             assert subprocess.run(["zstd", "-dc", *files], stdout=-1, check=True).stdout == text
 
-    def test_zstd_and_gzip_know_empty_shards(self, dest: Path) -> None:
-        write_table(dest / "z", [], lambda o: o.and_compress(gaia.ZSTD), type=str)
-        write_table(dest / "g", [], lambda o: o.and_compress(gaia.GZIP), type=str)
-        assert [unzstd(file) for file in dest.glob("z/out/*.zst")] == [b"", b""]
-        assert [gzip.decompress(file.read_bytes()) for file in dest.glob("g/out/*.gz")] == [b""] * 2
-
 
 def unzstd(path: Path) -> bytes:
-    with zstandard.open(path) as stream:
-        assert isinstance(stream, io.IOBase)
     raw = path.read_bytes()
     return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True).read()
 
@@ -111,20 +103,18 @@ class TestRerun:
     @pytest.mark.parametrize(
         ("before", "after"),
         [
-            (lambda o: o.with_mod_n_sharding(5), lambda o: o.with_mod_n_sharding(2)),
-            (lambda o: o.with_mod_n_sharding(2), lambda o: o.with_custom_sharding(lambda w: w)),
+            (into(5), into(2)),
+            (into(2), lambda o: o.with_custom_sharding(lambda w: w)),
             (
                 lambda o: o.with_custom_sharding(lambda w: f"old/deep/{w}"),
                 lambda o: o.with_custom_sharding(lambda w: f"new/{w}"),
             ),
-            (lambda o: o.and_compress(gaia.GZIP), lambda o: o.and_compress(gaia.ZSTD)),
         ],
-        ids=["other n", "other sharding", "other names", "other compression"],
+        ids=["other n", "other sharding", "other names"],
     )
     def test_nothing_stale_is_left(self, dest: Path, before: Any, after: Any) -> None:
-        both = [lambda o, f=f: f(o.with_mod_n_sharding(3)) for f in (before, after)]
-        write_table(dest, ["a", "b", "c"], both[0])
-        table = write_table(dest, ["a", "b"], both[1])
+        write_table(dest, ["a", "b", "c"], before, compression=gaia.GZIP)
+        table = write_table(dest, ["a", "b"], after)
         own = {file.path for shard in table.shards for file in shard.files}
         assert set(tree(dest / "out")) == {*own, "manifest.json", "counter_map.csv"}
         assert not (dest / "out" / "old").exists()
@@ -171,6 +161,56 @@ class TestRerun:
         (dest / "out").mkdir(parents=True)
         assert list(write_table(dest, ["a"]).records()) == ["a"]
 
+    @pytest.mark.parametrize(
+        ("mine", "shard"),
+        [("a.txt", "a"), ("a", "a/b"), ("a.txt/notes", "a")],
+        ids=["a shard's name", "a folder's name", "a folder with a shard's name"],
+    )
+    def test_files_in_the_way_of_a_shard_are_refused(
+        self, dest: Path, mine: str, shard: str
+    ) -> None:
+        path = Path(write_table(dest, ["old"]).path) / mine
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        before = tree(dest)
+        with pytest.raises(gaia.OutputError, match=re.escape(str(path))):
+            write_table(dest, ["new"], lambda o: o.with_custom_sharding(lambda _: shard))
+        assert tree(dest) == before
+
+    def test_links_in_a_tables_folder_are_kept(self, dest: Path) -> None:
+        link = Path(write_table(dest, ["a"]).path) / "link"
+        link.symlink_to(dest.parent)
+        write_table(dest, ["a"])
+        assert link.is_symlink()
+
+    def test_a_table_behind_a_link_is_replaced_behind_it(self, dest: Path) -> None:
+        behind = dest.with_name("behind")
+        write_table(dest, ["old"])
+        (dest / "out").rename(behind)
+        (dest / "out").symlink_to(behind)
+        write_table(dest, ["new"])
+        assert (dest / "out").is_symlink()
+        assert list(gaia.read_table(behind).records()) == ["new"]
+
+    @pytest.mark.parametrize("done", range(6))
+    def test_an_interruption_leaves_one_table_or_the_other(
+        self, dest: Path, monkeypatch: pytest.MonkeyPatch, done: int
+    ) -> None:
+        notes = Path(write_table(dest, ["old"]).path) / "notes.txt"
+        notes.write_text("mine")
+        renames = [os.rename] * done
+
+        def rename(*paths: Any) -> None:
+            if not renames:
+                raise KeyboardInterrupt
+            renames.pop()(*paths)
+
+        monkeypatch.setattr(os, "rename", rename)
+        with contextlib.suppress(KeyboardInterrupt):
+            write_table(dest, ["new"])
+        assert list(gaia.read_table(dest / "out").records()) in (["old"], ["new"])
+        assert notes.read_text() == "mine"
+
     @pytest.mark.parametrize("workers", [0, 2])
     def test_a_failure_leaves_the_previous_table_as_it_was(self, dest: Path, workers: int) -> None:
         write_table(dest, ["a", "b"])
@@ -182,9 +222,7 @@ class TestRerun:
 
 class TestReading:
     def test_records_length_and_shards(self, dest: Path) -> None:
-        table = write_table(
-            dest, [1, 2, 3, 5, 7], lambda o: o.with_mod_n_sharding(3).and_compress(gaia.ZSTD)
-        )
+        table = write_table(dest, [1, 2, 3, 5, 7], into(3), compression=gaia.ZSTD)
         assert len(table) == 5
         assert [sorted(table.records(shard)) for shard in range(3)] == [[3], [1, 7], [2, 5]]
         assert [shard.key for shard in table.shards] == [0, 1, 2]
@@ -196,7 +234,7 @@ class TestReading:
 
     @pytest.mark.parametrize("shard", [3, -1, "0", "out"])
     def test_a_shard_that_a_table_lacks_is_named(self, dest: Path, shard: Any) -> None:
-        table = write_table(dest, ["a"], lambda o: o.with_mod_n_sharding(3))
+        table = write_table(dest, ["a"], into(3))
         with pytest.raises(gaia.TableError, match=f"{table.path}.*shard {shard!r}"):
             list(table.records(shard))
 
@@ -218,7 +256,7 @@ class TestReading:
 
     @pytest.mark.parametrize("record", ["a", b"a\xff", 1, 0.5, True, {"a": [1]}])
     def test_single_values_need_no_class(self, dest: Path, record: Any) -> None:
-        write_table(dest, [record], lambda o: o.with_mod_n_sharding(2, repr))
+        write_table(dest, [record], into(2, repr))
         assert list(gaia.read_table(dest / "out").records()) == [record]
 
     @pytest.mark.parametrize("format", [gaia.TXT, gaia.JSONL])
@@ -237,7 +275,7 @@ class TestReading:
     ) -> None:
         row = make([("word", str), ("count", int), ("score", float | None), ("tags", list[str])])
         rows = [row("a\tb", 1, 0.5, ["x"]), row("", -2, None, [])]
-        write_table(dest, rows, lambda o: o.with_mod_n_sharding(2, "word"), format=format)
+        write_table(dest, rows, into(2, "word"), format=format)
         table = gaia.read_table(dest / "out")
         assert table.type is not row
         assert sorted(map(repr, table.records())) == sorted(map(repr, rows))
@@ -256,26 +294,28 @@ class TestReading:
     )
     def test_another_type_is_refused(self, dest: Path, wrong: Any) -> None:
         write_table(dest, COUNTS, by_word)
-        with pytest.raises(gaia.TableError, match=f"{dest / 'out'}.*`WordCount`.*`{wrong.__name__}`"):
+        with pytest.raises(
+            gaia.TableError, match=f"{dest / 'out'}.*`WordCount`.*`{wrong.__name__}`"
+        ):
             gaia.read_table(dest / "out", type=wrong)
 
     @pytest.mark.parametrize("wrong", [set, object, "WordCount"])
     def test_what_is_no_type_of_record_is_refused(self, dest: Path, wrong: Any) -> None:
         write_table(dest, COUNTS, by_word)
-        with pytest.raises(gaia.TableError, match=f"expected .*{getattr(wrong, '__name__', wrong)}"):
+        with pytest.raises(
+            gaia.TableError, match=f"expected .*{getattr(wrong, '__name__', wrong)}"
+        ):
             gaia.read_table(dest / "out", type=wrong)
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_a_pipeline_reads_a_table(self, dest: Path, workers: int) -> None:
         write_table(dest, COUNTS, by_word)
-        shards = [shard.records for shard in gaia.read_table(dest / "out").shards]
         pipeline = gaia.Pipeline("again")
         counts = pipeline.read_table(dest / "out", type=WordCount)
-        counts.filter(lambda wc: wc.count > 1).write("larger", gaia.TXT).with_mod_n_sharding(1, "word")
-        counts.write("kept", gaia.JSONL)
+        larger = counts.filter(lambda wc: wc.count > 1)
+        larger.write("larger", gaia.TXT).with_mod_n_sharding(1, "word")
         result = gaia.LocalRunner(dest, workers=workers).run(pipeline)
         assert sorted(result["larger"].records(), key=lambda wc: wc.count) == COUNTS[1:]
-        assert [shard.records for shard in result["kept"].shards] == shards
 
     def test_a_pipeline_refuses_a_table_of_another_type(self, dest: Path) -> None:
         write_table(dest, COUNTS, by_word)
@@ -300,8 +340,8 @@ class TestColumns:
 
     def test_dicts_are_columns_by_their_keys(self, dest: Path) -> None:
         pytest.importorskip("pyarrow")
-        one_shard = lambda output: output.with_mod_n_sharding(1, repr)  # noqa: E731
-        table = write_table(dest, [{"a": 1}, {"a": 2, "b": "x"}], one_shard).to_arrow()
+        records = [{"a": 1}, {"a": 2, "b": "x"}]
+        table = write_table(dest, records, into(1, repr)).to_arrow()
         assert sorted(table.column_names) == ["a", "b"]
 
     def test_columns_do_not_depend_on_the_records(self, dest: Path) -> None:
@@ -319,6 +359,10 @@ class TestColumns:
         pytest.importorskip("polars")
         frame = write_table(dest, COUNTS, by_word).to_polars().sort("count")
         assert frame.to_dicts() == [attrs.asdict(record) for record in COUNTS]
+
+
+def rewrite(path: Path) -> gaia.Table[Any]:
+    return write_table(path.parent, ["b"])
 
 
 class TestDamage:
@@ -350,18 +394,16 @@ class TestDamage:
             ("more", 1),
         ],
     )
-    def test_a_manifest_of_other_content_is_refused(
-        self, dest: Path, key: str, value: Any
-    ) -> None:
+    def test_a_manifest_of_other_content_is_refused(self, dest: Path, key: str, value: Any) -> None:
         path = Path(write_table(dest, ["a"]).path) / "manifest.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
         with pytest.raises(gaia.TableError, match=re.escape(str(path.parent))):
             gaia.read_table(dest / "out")
 
     @pytest.mark.parametrize("outside", ["../secret", "/etc/hosts", "a/../../secret", "a\0b"])
-    @pytest.mark.parametrize("read", [gaia.read_table, lambda path: rewrite(path.parent)])
+    @pytest.mark.parametrize("use", [gaia.read_table, rewrite])
     def test_a_manifest_that_leads_outside_is_refused(
-        self, dest: Path, outside: str, read: Callable[[Path], Any]
+        self, dest: Path, outside: str, use: Callable[[Path], Any]
     ) -> None:
         path = Path(write_table(dest, ["a"]).path) / "manifest.json"
         (dest / "secret").write_text("a\n")
@@ -369,21 +411,25 @@ class TestDamage:
         manifest["shards"][0]["files"][0]["path"] = outside
         path.write_text(json.dumps(manifest))
         with pytest.raises(gaia.GaiaError, match=re.escape(f"{path}") + ".*outside"):
-            read(dest / "out")
+            use(dest / "out")
         assert (dest / "secret").read_text() == "a\n"
 
     @pytest.mark.parametrize("compression", [gaia.NONE, gaia.GZIP, gaia.ZSTD])
-    @pytest.mark.parametrize("kept", ["half", "first line", "nothing", "all but a byte"])
-    def test_a_truncated_shard_is_named(self, dest: Path, compression: Any, kept: str) -> None:
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            lambda raw: b"",
+            lambda raw: raw[:9],
+            lambda raw: raw[: len(raw) // 2],
+            lambda raw: raw[:-1],
+        ],
+        ids=["to nothing", "behind a line", "in the middle", "by a byte"],
+    )
+    def test_a_truncated_shard_is_named(
+        self, dest: Path, compression: Any, cut: Callable[[bytes], bytes]
+    ) -> None:
         path = shard_of(dest, compression)
-        raw = path.read_bytes()
-        end = {
-            "half": len(raw) // 2,
-            "first line": raw.find(b"\n") + 1,
-            "nothing": 0,
-            "all but a byte": len(raw) - 1,
-        }
-        path.write_bytes(raw[: end[kept]])
+        path.write_bytes(cut(path.read_bytes()))
         assert_named(path)
 
     @pytest.mark.parametrize("compression", [gaia.GZIP, gaia.ZSTD])
@@ -400,19 +446,15 @@ class TestDamage:
         assert_named(path)
 
     def test_a_line_that_is_no_record_is_named(self, dest: Path) -> None:
-        write_table(dest, COUNTS, lambda o: o.with_mod_n_sharding(1, "word"))
+        write_table(dest, COUNTS, into(1, "word"))
         path = dest / "out" / "out-00000-of-00001.txt"
         path.write_text(path.read_text().replace("\t2", "\tx"))
         assert_named(path, WordCount)
 
 
-def rewrite(dest: Path) -> gaia.Table[Any]:
-    return write_table(dest, ["b"])
-
-
 def shard_of(dest: Path, compression: Any) -> Path:
     """The one shard of a table of words."""
-    table = write_table(dest, WORDS, lambda o: o.with_mod_n_sharding(1).and_compress(compression))
+    table = write_table(dest, WORDS, into(1), compression=compression)
     return Path(table.path) / table.shards[0].files[0].path
 
 
@@ -421,6 +463,7 @@ def assert_named(path: Path, type: Any = str) -> None:
     with pytest.raises(gaia.InputError, match=re.escape(str(path))):
         list(gaia.read_table(path.parent, type).records())
     pipeline = gaia.Pipeline("again")
-    pipeline.read_table(path.parent, type=type).write("again", gaia.TXT)
+    again = pipeline.read_table(path.parent, type=type).write("again", gaia.TXT)
+    again.with_mod_n_sharding(1, repr)
     with pytest.raises(gaia.InputError, match=re.escape(str(path))):
         gaia.LocalRunner(path.parent.parent, workers=0).run(pipeline)

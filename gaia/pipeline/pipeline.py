@@ -72,7 +72,9 @@ class Pipeline:
             skip_header: Leave out the first line of every file.
             encoding: A Python codec's name.
             errors: What to do with bytes that do not decode, as in `bytes.decode`. With `strict`,
-                the line is counted as a parse error and left out.
+                the line is counted as a parse error and left out. UTF-16 and other encodings in
+                which a newline is not the byte 0A are decoded as a stream instead: there it stops
+                the run with an `InputError`, and `ctx.input_pos` counts bytes of UTF-8.
         """
         step = name or "read_text"
         try:

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 SCALARS = {str: "str", bytes: "bytes", int: "int", float: "float", bool: "bool"}
 _SUPPORTED = (
     "str, bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct"
@@ -31,18 +32,19 @@ class UnsupportedTypeError(TypeError):
 class Field:
     """One field of a record class.
 
-    `kind` is the name of a kind of value in the native core; `encode` and `decode` are its
-    conversions where it needs them. `init` is the name by which the class takes the field, None if
-    it does not.
+    `kind` is the name of a kind of value in the native core; `encode` (in JSON, `to_json`) and
+    `decode` are its conversions where it needs them. `init` is the name by which the class takes
+    the field, None if it does not.
     """
 
     name: str
     type: Any
     kind: str
     optional: bool
-    encode: Callable[[Any], Any] | None
-    decode: Callable[[Any], Any] | None
     init: str | None
+    encode: Callable[[Any], Any] | None = None
+    to_json: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
 
 
 @attrs.frozen
@@ -110,8 +112,8 @@ def _record_type(tp: Any) -> RecordType:
         fields=fields,
         build=build,
         from_text=from_text,
-        to_json=_to_builtins() if _renames(tp) else None,
-        from_json=_json_reader(tp),
+        to_json=_json_writer(tp) if _renames(tp) else None,
+        from_json=_class_reader(tp, fields, build),
     )
 
 
@@ -141,10 +143,8 @@ def plain_key(value: Any) -> Any:
     """
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, datetime.datetime):
-        if value.utcoffset() is not None:
-            value = value.astimezone(datetime.UTC)
-        return value.isoformat()
+    if isinstance(value, datetime.datetime) and value.utcoffset() is not None:
+        return str((value - _EPOCH) // datetime.timedelta(microseconds=1))
     if isinstance(value, datetime.date):
         return value.isoformat()
     if value is None:
@@ -223,25 +223,42 @@ def _field(name: str, init: str | None, hint: Any) -> Field:
         optional = len(others) < len(typing.get_args(hint))
         if len(others) == 1:
             inner = others[0]
-    kind = SCALARS.get(inner, "via")
-    encode: Callable[[Any], Any] | None = None
-    decode: Callable[[Any], Any] | None = None
     if inner in SCALARS:
-        pass
-    elif inner is datetime.datetime:
-        encode, decode = _isoformat, datetime.datetime.fromisoformat
-    elif inner is datetime.date:
-        encode, decode = _isoformat, datetime.date.fromisoformat
-    elif isinstance(inner, type) and issubclass(inner, enum.Enum):
+        return Field(name, hint, SCALARS[inner], optional, init)
+    if inner is datetime.datetime:
+        to_json = _isoformat_json
+        return Field(
+            name, hint, "via", optional, init, _isoformat, to_json, datetime.datetime.fromisoformat
+        )
+    if inner is datetime.date:
+        to_json = _isoformat_date
+        return Field(
+            name, hint, "via", optional, init, to_json, to_json, datetime.date.fromisoformat
+        )
+    if isinstance(inner, type) and issubclass(inner, enum.Enum):
         encode, decode = _enum_codec(inner)
-    else:
-        kind, encode, decode = "json", _json_writer(inner), _json_reader(hint)
-    return Field(name, hint, kind, optional, encode, decode, init)
+        return Field(name, hint, "via", optional, init, encode, encode, decode)
+    read = _json_reader(hint)
+    return Field(name, hint, "json", optional, init, _json_writer(inner), None, read)
 
 
 def _isoformat(value: Any) -> str:
-    if not isinstance(value, datetime.date):
-        raise TypeError(f"expected `datetime`, got `{type(value).__name__}`")
+    if not isinstance(value, datetime.datetime):
+        raise TypeError(f"expected `datetime`, got `{type_name(type(value))}`")
+    return value.isoformat()
+
+
+def _isoformat_json(value: Any) -> str:
+    text = _isoformat(value)
+    offset = value.utcoffset()
+    if offset is not None and offset % datetime.timedelta(minutes=1):
+        raise ValueError(f"JSON (RFC 3339) has no offset from UTC with seconds, got {text}")
+    return text
+
+
+def _isoformat_date(value: Any) -> str:
+    if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
+        raise TypeError(f"expected `date`, got `{type_name(type(value))}`")
     return value.isoformat()
 
 
@@ -255,11 +272,16 @@ def _enum_codec(
             f"expected an Enum whose values are all str or all int, but those of "
             f"`{type_name(cls)}` are {', '.join(map(repr, values))}"
         )
+    if issubclass(cls, enum.Flag):
+        raise UnsupportedTypeError(
+            f"`{type_name(cls)}` is a Flag, whose combinations have no value of their own in JSON; "
+            "use an int"
+        )
     members = {str(member.value): member for member in cls}
 
     def encode(value: Any) -> str | int:
         if not isinstance(value, cls):
-            raise TypeError(f"expected `{type_name(cls)}`, got `{type(value).__name__}`")
+            raise TypeError(f"expected `{type_name(cls)}`, got `{type_name(type(value))}`")
         plain: str | int = value.value
         return plain
 
@@ -269,6 +291,55 @@ def _enum_codec(
         return members[text]
 
     return encode, decode
+
+
+def _class_reader(tp: Any, fields: tuple[Field, ...], build: str) -> Callable[[bytes], Any]:
+    """Reads a record class from a JSON object."""
+    read = _json_reader(tp)
+    if build == "fill" or hasattr(tp, "__struct_fields__"):
+        return read
+    # msgspec makes attrs classes and dataclasses without calling them, and NamedTuples only from
+    # arrays. So it reads a plain struct of the same fields, and the class is called with those.
+    import msgspec
+
+    unset = msgspec.UNSET
+    needed = _required(tp)
+    struct = msgspec.defstruct(
+        tp.__name__,
+        [
+            (field.name, field.type)
+            if field.name in needed
+            else (field.name, field.type | msgspec.UnsetType, unset)
+            for field in sorted(fields, key=lambda field: field.name not in needed)
+        ],
+    )
+    read_struct = msgspec.json.Decoder(struct).decode
+
+    def read_and_call(line: bytes) -> Any:
+        parts = read_struct(line)
+        given = {name: getattr(parts, name) for name in struct.__struct_fields__}
+        given = {name: value for name, value in given.items() if value is not unset}
+        record = tp(**{f.init: given[f.name] for f in fields if f.init and f.name in given})
+        for field in fields:
+            if field.init is None and field.name in given:
+                object.__setattr__(record, field.name, given[field.name])
+        return record
+
+    return read_and_call
+
+
+def _required(tp: Any) -> set[str]:
+    """The fields without which the class cannot be called."""
+    if attrs.has(tp):
+        return {a.name for a in attrs.fields(tp) if a.init and a.default is attrs.NOTHING}
+    if dataclasses.is_dataclass(tp):
+        missing = dataclasses.MISSING
+        return {
+            f.name
+            for f in dataclasses.fields(tp)
+            if f.init and f.default is missing and f.default_factory is missing
+        }
+    return set(tp._fields) - set(tp._field_defaults)
 
 
 def _json_reader(tp: Any) -> Callable[[bytes], Any]:
@@ -300,20 +371,26 @@ def _foreign_type(info: Any, seen: set[int]) -> Any:
 
 
 def _json_writer(tp: Any) -> Callable[[Any], Any] | None:
-    """What turns a value into plain JSON values, or None where it already is one."""
-    plain = (str, int, float, bool, type(None), Any, dict, list)
-    if tp in plain:
-        return None
-    origin, args = typing.get_origin(tp), typing.get_args(tp)
-    if origin is list or (origin is dict and args[0] is str):
-        return None if all(_json_writer(arg) is None for arg in args) else _to_builtins()
-    return _to_builtins()
-
-
-def _to_builtins() -> Callable[[Any], Any]:
+    """What turns a value into plain JSON values, and refuses one that would not be read again;
+    None where any JSON value will do."""
     import msgspec
 
-    return functools.partial(msgspec.to_builtins, str_keys=True)
+    if tp in (Any, dict) or typing.get_args(tp) == (str, Any):
+        return None
+    simplify = functools.partial(msgspec.to_builtins, str_keys=True)
+
+    def write(value: Any) -> Any:
+        plain = simplify(value)
+        try:
+            msgspec.convert(plain, tp, str_keys=True)
+        except msgspec.ValidationError as error:
+            message = str(error)
+            if " - at " not in message:
+                message = f"expected `{type_name(tp)}`, got `{type_name(type(value))}`"
+            raise TypeError(message[0].lower() + message[1:]) from None
+        return plain
+
+    return write
 
 
 def _renames(tp: Any) -> bool:

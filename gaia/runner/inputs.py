@@ -41,6 +41,12 @@ class Lines:
     skip_header: bool = False
     ours: bool = False
 
+    @property
+    def skip_bom(self) -> bool:
+        """Whether a byte order mark at the start of a file is no part of its first line."""
+        json = self.format is Format.JSONL and not self.ours
+        return json or codecs.lookup(self.encoding).name == "utf-8-sig"
+
 
 @attrs.frozen
 class Slice:
@@ -83,7 +89,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
             part.start,
             part.end,
             skip_header=source.skip_header,
-            skip_bom=codecs.lookup(source.encoding).name == "utf-8-sig",
+            skip_bom=source.skip_bom,
             crlf=not source.ours,
         )
     except OSError as error:

@@ -37,7 +37,6 @@ enum Format {
     Json {
         write: Option<Py<PyAny>>,
         read: Py<PyAny>,
-        array: bool,
     },
 }
 
@@ -66,7 +65,6 @@ impl Codec {
             "jsonl" => Format::Json {
                 write: record_type.getattr("to_json")?.extract()?,
                 read: record_type.getattr("from_json")?.unbind(),
-                array: record_type.getattr("build")?.extract::<String>()? == "tuple",
             },
             other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
         };
@@ -126,19 +124,17 @@ impl Codec {
                 Shape::Class(class),
             ) => {
                 class.check(record)?;
-                json::write_any("", &write.bind(record.py()).call1((record,))?, out)
+                json::write_any("", &json::converted(write, "", record)?, out)
             }
-            (Format::Json { array, .. }, Shape::Class(class)) => {
+            (Format::Json { write: None, .. }, Shape::Class(class)) => {
                 class.check(record)?;
-                out.push(if *array { b'[' } else { b'{' });
+                out.push(b'{');
                 for (i, field) in class.fields.iter().enumerate() {
                     if i > 0 {
                         out.push(b',');
                     }
-                    if !array {
-                        write_str(field.name.bind(record.py()).to_str()?.as_bytes(), out);
-                        out.push(b':');
-                    }
+                    write_str(field.name.bind(record.py()).to_str()?.as_bytes(), out);
+                    out.push(b':');
                     let value = class.get(record, i)?;
                     if field.optional && value.is_none() {
                         out.extend_from_slice(b"null");
@@ -146,7 +142,7 @@ impl Codec {
                         json::write_kind(&field.kind, &field.label, &value, out)?;
                     }
                 }
-                out.push(if *array { b']' } else { b'}' });
+                out.push(b'}');
                 Ok(())
             }
         }

@@ -296,7 +296,11 @@ impl Context {
             };
             let shard = shard.or(current.as_ref().map(|shard| shard.bind(py)));
             for output in &self.outputs {
-                output.get().write(record, shard)?;
+                let output = output.get();
+                if let Err(error) = output.write(record, shard) {
+                    self.state.get().failed_at(&output.step, record)?;
+                    return Err(error);
+                }
             }
         }
         for consumer in &self.consumers {
@@ -327,7 +331,11 @@ impl Consumer {
                 Ok(())
             }
             Call::FlatMap(function) => {
-                for item in function.bind(py).call1((record,))?.try_iter()? {
+                let items = function.bind(py).call1((record,))?;
+                let Ok(items) = items.try_iter() else {
+                    return Err(mismatch("the result", "an iterable of records", &items));
+                };
+                for item in items {
                     into.write(&item?, None)?;
                 }
                 Ok(())

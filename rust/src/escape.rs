@@ -1,5 +1,7 @@
 //! Escapes of the text format. No Python here, so that `tests/` can run without it.
 
+use std::borrow::Cow;
+
 /// Appends text with everything escaped that would end a field or a line.
 pub fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut done = 0;
@@ -38,10 +40,10 @@ pub fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The field without its escapes, or None where it has none and can be used as it stands.
-pub fn unescape(field: &[u8]) -> Result<Option<Vec<u8>>, String> {
+/// The field without its escapes.
+pub fn unescape(field: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if memchr::memchr(b'\\', field).is_none() {
-        return Ok(None);
+        return Ok(Cow::Borrowed(field));
     }
     let mut out = Vec::with_capacity(field.len());
     let mut bytes = field.iter();
@@ -70,7 +72,7 @@ pub fn unescape(field: &[u8]) -> Result<Option<Vec<u8>>, String> {
             None => return Err("expected an escape, got a backslash at the end".into()),
         }
     }
-    Ok(Some(out))
+    Ok(Cow::Owned(out))
 }
 
 /// Decimal digits with an optional minus that fit an i64; anything else is for the slow path.

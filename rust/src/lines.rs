@@ -93,10 +93,12 @@ enum Opening {
 impl LineReader {
     /// The next line's position in the input, and where it stands in `bytes`.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u64, Range<usize>)>> {
+        let mut start = self.base + self.head as u64;
         match std::mem::replace(&mut self.opening, Opening::Done) {
             Opening::Done => {}
             Opening::InLine => {
                 self.take(py)?;
+                start = self.base + self.head as u64;
             }
             Opening::Input {
                 skip_header,
@@ -109,16 +111,19 @@ impl LineReader {
                 }
                 if skip_header {
                     self.take(py)?;
+                    start = self.base + self.head as u64;
                 }
             }
         }
-        if self.base + self.head as u64 >= self.end {
+        if start >= self.end {
             return Ok(None);
         }
         let Some((position, mut line)) = self.take(py)? else {
             return Ok(None);
         };
-        if self.crlf && self.buffer[line.clone()].ends_with(b"\r") {
+        // A carriage return belongs to the line end only if a newline follows.
+        let ended = line.end < self.head;
+        if self.crlf && ended && self.buffer[line.clone()].ends_with(b"\r") {
             line.end -= 1;
         }
         Ok(Some((position, line)))

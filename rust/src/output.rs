@@ -13,11 +13,13 @@ use crate::codec::Codec;
 use crate::compress::Frames;
 use crate::names::check_name;
 use crate::partition::{Key, Partitioner};
-use crate::value::mismatch;
+use crate::value::{mismatch, utf8};
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
     table: String,
+    /// The write in messages: "write counts".
+    pub step: Py<PyString>,
     codec: Py<Codec>,
     sharding: Sharding,
     state: GilCell<State>,
@@ -54,12 +56,13 @@ impl Output {
         key: Option<Bound<'_, PyAny>>,
         custom: Option<Py<PyAny>>,
         kept: Option<u32>,
-        plain_key: Py<PyAny>,
+        plain_key: Bound<'_, PyAny>,
         compression: &str,
         level: i32,
         frame_bytes: usize,
         budget: usize,
     ) -> PyResult<Self> {
+        let py = plain_key.py();
         let sharding = match (custom, kept) {
             (Some(function), _) => Sharding::Custom(function),
             (None, Some(shard)) => Sharding::Kept { shard, shards },
@@ -75,11 +78,12 @@ impl Output {
                 Sharding::ModN(Partitioner {
                     key,
                     shards,
-                    plain_key,
+                    plain_key: plain_key.unbind(),
                 })
             }
         };
         let frames = Frames::new(compression, level)?;
+        let step = PyString::new(py, &format!("write {table}")).unbind();
         let state = State {
             bundle: Bundle::new(path, frames, frame_bytes, budget),
             names: HashMap::new(),
@@ -87,6 +91,7 @@ impl Output {
         };
         Ok(Self {
             table,
+            step,
             codec,
             sharding,
             state: GilCell::new(state),
@@ -166,7 +171,7 @@ impl Output {
         };
         let at = shard
             .extract::<i64>()
-            .map_err(|_| mismatch("shard", "int", shard))?;
+            .map_err(|_| mismatch("the shard", "int", shard))?;
         if at < 0 || at.cast_unsigned() >= shards {
             let (table, last) = (&self.table, shards - 1);
             return Err(PyValueError::new_err(format!(
@@ -177,17 +182,14 @@ impl Output {
     }
 
     fn named(&self, shard: &Bound<'_, PyAny>) -> PyResult<Place> {
-        let Ok(name) = shard.cast::<PyString>() else {
-            return Err(mismatch("shard", "str", shard));
-        };
-        let name = name.to_str()?;
-        if let Err(why) = check_name(name) {
+        let name = String::from_utf8_lossy(utf8("the shard", shard)?);
+        if let Err(why) = check_name(&name) {
             let table = &self.table;
             return Err(PyValueError::new_err(format!(
                 "table `{table}`: shard name {name:?} {why}"
             )));
         }
-        Ok(Place::Named(name.to_owned()))
+        Ok(Place::Named(name.into_owned()))
     }
 }
 

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::codec::Shape;
 use crate::value::{mismatch, raw_bytes, small, utf8};
 
-const KEY: &str = "key";
+const KEY: &str = "the key";
 
 pub enum Key {
     /// The record itself, of a table of single values.
@@ -144,9 +144,8 @@ fn whole<'py>(number: &Bound<'py, PyFloat>) -> PyResult<Option<Bound<'py, PyAny>
 /// Without limit and in linear time, where decimals have neither.
 fn hexadecimal<'py>(int: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
     // SAFETY: a new reference, or null with an exception set.
-    let text = unsafe {
-        Bound::from_owned_ptr_or_err(int.py(), ffi::PyNumber_ToBase(int.as_ptr(), 16))?
-    };
+    let text =
+        unsafe { Bound::from_owned_ptr_or_err(int.py(), ffi::PyNumber_ToBase(int.as_ptr(), 16))? };
     Ok(text.cast_into::<PyString>()?)
 }
 

@@ -106,9 +106,7 @@ impl Class {
                 };
                 value.ok_or_else(|| {
                     let (name, label) = (&self.name, &self.fields[i].label);
-                    PyAttributeError::new_err(format!(
-                        "{label} of this `{name}` is not set"
-                    ))
+                    PyAttributeError::new_err(format!("{label} of this `{name}` is not set"))
                 })
             }
             Layout::Attributes => record.getattr(self.fields[i].name.bind(py)),

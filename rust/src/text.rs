@@ -8,11 +8,15 @@ use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
 use crate::escape::{escape, escape_bytes, parse_int, unescape};
 use crate::json;
-use crate::value::{Integer, Kind, boolean, float, integer, mismatch, raw_bytes, refused, utf8};
+use crate::value::{
+    Integer, Kind, boolean, explained, float, integer, mismatch, raw_bytes, refused, utf8,
+};
 
 pub const NULL: &[u8] = b"\\N";
 
 const SHORT: usize = 64;
+/// How much of a bad value a message shows.
+const SHOWN: usize = 60;
 
 /// Appends one value with everything escaped that would end a field or a line.
 pub fn write_kind(
@@ -46,7 +50,7 @@ pub fn write_kind(
             escape(&json, out);
         }
         Kind::Via { encode, .. } => {
-            let text = encode.bind(value.py()).call1((value,))?.str()?;
+            let text = json::converted(encode, label, value)?.str()?;
             escape(utf8(label, &text)?, out);
         }
     }
@@ -61,56 +65,43 @@ pub fn read_kind<'py>(
     field: &[u8],
 ) -> PyResult<Bound<'py, PyAny>> {
     let bad = |expected: &str| {
+        let start = String::from_utf8_lossy(&field[..field.len().min(SHOWN)]);
+        let more = if field.len() > SHOWN { "..." } else { "" };
         refused(
             label,
-            &format!(
-                "expected `{expected}`, got {:?}",
-                String::from_utf8_lossy(field)
-            ),
+            &format!("expected `{expected}`, got {start:?}{more}"),
         )
     };
-    Ok(match kind {
-        Kind::Str => match plain(label, field)? {
-            Some(text) => decode_utf8(py, &text)?,
-            None => decode_utf8(py, field)?,
-        },
-        Kind::Bytes => match plain(label, field)? {
-            Some(bytes) => PyBytes::new(py, &bytes).into_any(),
-            None => PyBytes::new(py, field).into_any(),
-        },
+    let plain = || unescape(field).map_err(|why| refused(label, &why));
+    let value = match kind {
+        Kind::Str => decode_utf8(py, &plain()?),
+        Kind::Bytes => Ok(PyBytes::new(py, &plain()?).into_any()),
         Kind::Int => match parse_int(field) {
-            Some(value) => value.into_pyobject(py)?.into_any(),
-            None => read_large_int(py, field).ok_or_else(|| bad("int"))?,
+            Some(value) => Ok(value.into_pyobject(py)?.into_any()),
+            None => read_large_int(py, field).ok_or_else(|| bad("int")),
         },
         Kind::Float => {
             let text = str::from_utf8(field).map_err(|_| bad("float"))?;
             let value = text.parse::<f64>().map_err(|_| bad("float"))?;
-            PyFloat::new(py, value).into_any()
+            Ok(PyFloat::new(py, value).into_any())
         }
         Kind::Bool => match field {
-            b"true" => PyBool::new(py, true).to_owned().into_any(),
-            b"false" => PyBool::new(py, false).to_owned().into_any(),
+            b"true" => Ok(PyBool::new(py, true).to_owned().into_any()),
+            b"false" => Ok(PyBool::new(py, false).to_owned().into_any()),
             _ => return Err(bad("bool")),
         },
-        Kind::Json { decode, .. } => {
-            let json = match plain(label, field)? {
-                Some(json) => PyBytes::new(py, &json),
-                None => PyBytes::new(py, field),
-            };
-            decode.bind(py).call1((json,))?
+        Kind::Json { decode, .. } => decode.bind(py).call1((PyBytes::new(py, &plain()?),)),
+        Kind::Via { decode, .. } => match decode_utf8(py, &plain()?) {
+            Ok(text) => decode.bind(py).call1((text,)),
+            error => error,
+        },
+    };
+    match value {
+        Err(error) if matches!(kind, Kind::Str | Kind::Json { .. } | Kind::Via { .. }) => {
+            Err(explained(label, error, py))
         }
-        Kind::Via { decode, .. } => {
-            let text = match plain(label, field)? {
-                Some(text) => decode_utf8(py, &text)?,
-                None => decode_utf8(py, field)?,
-            };
-            decode.bind(py).call1((text,))?
-        }
-    })
-}
-
-fn plain(label: &str, field: &[u8]) -> PyResult<Option<Vec<u8>>> {
-    unescape(field).map_err(|why| refused(label, &why))
+        value => value,
+    }
 }
 
 pub fn decode_utf8<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {

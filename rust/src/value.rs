@@ -18,9 +18,11 @@ pub enum Kind {
         simplify: Option<Py<PyAny>>,
         decode: Py<PyAny>,
     },
-    /// The str or int that `encode` returns, and back by `decode` (datetimes, enums).
+    /// The str or int that `encode` returns (in JSON, `to_json`), and back by `decode`: datetimes,
+    /// enums.
     Via {
         encode: Py<PyAny>,
+        to_json: Py<PyAny>,
         decode: Py<PyAny>,
     },
 }
@@ -41,6 +43,7 @@ impl Kind {
             },
             "via" => Kind::Via {
                 encode: spec.getattr("encode")?.unbind(),
+                to_json: spec.getattr("to_json")?.unbind(),
                 decode: spec.getattr("decode")?.unbind(),
             },
             other => return Err(PyValueError::new_err(format!("unknown kind `{other}`"))),
@@ -53,7 +56,7 @@ impl Kind {
 #[cold]
 pub fn mismatch(label: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
     let got = match value.get_type().qualname() {
-        Ok(name) => name.to_string(),
+        Ok(name) => short_name(&name.to_string_lossy()),
         Err(error) => return error,
     };
     PyTypeError::new_err(format!(
@@ -84,7 +87,11 @@ pub fn explained(label: &str, error: PyErr, py: Python<'_>) -> PyErr {
 
 /// A class's name as its author knows it, without the functions that it is defined in.
 pub fn short_name(qualname: &str) -> String {
-    qualname.rsplit("<locals>.").next().unwrap_or(qualname).to_owned()
+    qualname
+        .rsplit("<locals>.")
+        .next()
+        .unwrap_or(qualname)
+        .to_owned()
 }
 
 fn place(label: &str) -> String {
@@ -143,7 +150,8 @@ pub fn integer(label: &str, value: &Bound<'_, PyAny>) -> PyResult<Integer> {
             let decimal = unsafe {
                 Bound::from_owned_ptr_or_err(value.py(), ffi::PyNumber_ToBase(value.as_ptr(), 10))
             };
-            let decimal = decimal.map_err(|error| refused(label, &error.value(value.py()).to_string()))?;
+            let decimal =
+                decimal.map_err(|error| refused(label, &error.value(value.py()).to_string()))?;
             Ok(Integer::Large(decimal.extract()?))
         }
     }
@@ -162,7 +170,9 @@ pub fn float(label: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
         return Ok(float.value());
     }
     if value.is_instance_of::<PyInt>() {
-        return value.extract().map_err(|_| refused(label, "the int is too large for a float"));
+        let float = value.extract::<f64>().ok();
+        let exact = float.filter(|&float| value.eq(float).unwrap_or(false));
+        return exact.ok_or_else(|| refused(label, "no float is equal to this int"));
     }
     Err(mismatch(label, "float", value))
 }

@@ -1,0 +1,446 @@
+"""What goes wrong while a pipeline runs: what users are told, and what is left behind."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+import pytest
+from records import tree, write_table
+
+import gaia
+
+GAIA = os.path.dirname(gaia.__file__)
+PATIENCE = 30
+"""Seconds after which something that should end at once is said never to end."""
+
+
+def mistake(*_: Any) -> NoReturn:
+    raise ArithmeticError("a user's mistake")
+
+
+def mistake_at_two(record: Any, *_: Any) -> Any:
+    """Fails for the record `two`; as a filter, a map, a key or a flat_map it passes others."""
+    return mistake() if "two" in str(record) else str(record)
+
+
+class Plain(gaia.Mapper[str, str], gaia.Joiner[str]):
+    def do(self, record: str, ctx: gaia.Context[str]) -> None:
+        ctx.write(record)
+
+
+class FailsWhenMade(Plain):
+    def __init__(self) -> None:
+        mistake()
+
+
+class FailsInSetup(Plain):
+    def setup(self, run: gaia.Run) -> None:
+        mistake()
+
+
+class FailsAtStart(Plain):
+    def on_shard_start(self, shard: Any, ctx: gaia.Context[str]) -> None:
+        mistake()
+
+
+class FailsAtFinish(Plain):
+    def on_shard_finish(self, ctx: gaia.Context[str]) -> None:
+        mistake()
+
+
+class FailsInDo(Plain):
+    def do(self, record: str, ctx: gaia.Context[str]) -> None:
+        ctx.write(mistake_at_two(record))
+
+
+@attrs.frozen
+class Texted:
+    text: str
+
+    def to_text(self) -> str:
+        return str(mistake_at_two(self.text))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Texted":
+        return cls(text)
+
+
+def shout(text: str) -> str:
+    return f"{text}!"
+
+
+def texted(text: str) -> Texted:
+    return Texted(text)
+
+
+@pytest.fixture(params=[0, 2], ids=lambda workers: f"workers={workers}")
+def workers(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    return tmp_path / "dest"
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> gaia.PTable[str]:
+    path = tmp_path / "lines.txt"
+    path.write_text("one\ntwo\nthree\n")
+    return gaia.Pipeline("failing").read_text(path, name="lines")
+
+
+def failure(table: gaia.PTable[Any], dest: Path, workers: int) -> str:
+    """The message of a run that fails."""
+    with pytest.raises(gaia.StepError) as caught:
+        gaia.LocalRunner(dest, workers=workers).run(table._pipeline)
+    return str(caught.value)
+
+
+def to_one_shard(table: gaia.PTable[Any]) -> gaia.PTable[Any]:
+    table.write("out", gaia.TXT).with_mod_n_sharding(1, lambda record: 0)
+    return table
+
+
+def joined(table: gaia.PTable[str], joiner: type[Plain]) -> gaia.PTable[str]:
+    """The table joined by its method `do`; the join is called `step`."""
+    table.write("lines", gaia.TXT).with_mod_n_sharding(1)
+    join = table._pipeline.join(joiner, [table.bind_with(joiner.do)], name="step")
+    join.write("out", gaia.TXT)
+    return join
+
+
+def sharded_by(table: gaia.PTable[str], key: Callable[[str], Any]) -> gaia.PTable[str]:
+    table.write("out", gaia.TXT).with_mod_n_sharding(2, key)
+    return table
+
+
+def sharded_to(table: gaia.PTable[str], function: Callable[[str], str]) -> gaia.PTable[str]:
+    table.write("out", gaia.TXT).with_custom_sharding(function)
+    return table
+
+
+WRITES = {
+    "key": (lambda table: sharded_by(table, mistake_at_two), "'two'"),
+    "custom sharding": (lambda table: sharded_to(table, mistake_at_two), "'two'"),
+    "key behind a step": (lambda table: sharded_by(table.map(shout), mistake_at_two), "'two!'"),
+    "to_text": (lambda table: to_one_shard(table.map(texted)), "Texted(text='two')"),
+}
+"""Writes that fail, and the record that they fail for."""
+
+
+class TestUserCode:
+    @pytest.mark.parametrize(
+        "cls", [FailsWhenMade, FailsInSetup, FailsAtStart, FailsInDo, FailsAtFinish]
+    )
+    @pytest.mark.parametrize(
+        "add",
+        [lambda table, cls: to_one_shard(table.map(cls, name="step")), joined],
+        ids=["map", "join"],
+    )
+    def test_a_failing_hook_is_led_back_to_its_step_and_line(
+        self,
+        lines: gaia.PTable[str],
+        dest: Path,
+        workers: int,
+        add: Callable[..., gaia.PTable[str]],
+        cls: type[Plain],
+    ) -> None:
+        message = failure(add(lines, cls), dest, workers)
+        assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
+        assert_shows_users_code(message)
+
+    @pytest.mark.parametrize(
+        "add",
+        [
+            lambda table: to_one_shard(table.map(FailsInDo, name="step")),
+            lambda table: to_one_shard(table.map(mistake_at_two, name="step", output=str)),
+            lambda table: to_one_shard(table.map(mistake_at_two, "more", name="step", output=str)),
+            lambda table: to_one_shard(table.filter(mistake_at_two, name="step")),
+            lambda table: to_one_shard(table.flat_map(mistake_at_two, name="step", output=str)),
+            lambda table: to_one_shard(
+                table.map(Plain, name="before").map(FailsInDo, name="step").map(Plain, name="after")
+            ),
+            lambda table: joined(table, FailsInDo),
+        ],
+        ids=["do", "map", "arguments", "filter", "flat_map", "fused", "join"],
+    )
+    def test_a_record_that_fails_in_a_step_is_shown_with_its_place(
+        self, lines: gaia.PTable[str], dest: Path, workers: int, add: Callable[..., Any]
+    ) -> None:
+        table = add(lines)
+        message = failure(table, dest, workers)
+        files = {"lines.txt", "lines-00000-of-00001.txt"}
+        place = re.search(r"\n  input: .*/(.*), position 4\n  record: 'two'\n", message)
+        assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
+        assert place
+        assert place[1] in files
+        assert_shows_users_code(message)
+
+    @pytest.mark.parametrize(("add", "record"), WRITES.values(), ids=WRITES)
+    def test_a_record_that_fails_in_a_write_is_shown_with_its_place(
+        self,
+        lines: gaia.PTable[str],
+        dest: Path,
+        workers: int,
+        add: Callable[..., Any],
+        record: str,
+    ) -> None:
+        message = failure(add(lines), dest, workers)
+        assert message.startswith("step `write out` failed: ArithmeticError: a user's mistake\n")
+        assert re.search(r"\n  input: .*/lines\.txt, position 4\n", message)
+        assert f"\n  record: {record}\n" in message
+
+    @pytest.mark.parametrize("add", [add for add, _ in WRITES.values()], ids=WRITES)
+    def test_code_that_fails_in_a_write_is_shown(
+        self, lines: gaia.PTable[str], dest: Path, workers: int, add: Callable[..., Any]
+    ) -> None:
+        assert_shows_users_code(failure(add(lines), dest, workers))
+
+    def test_a_record_of_the_wrong_type_is_led_back_to_its_write(
+        self, lines: gaia.PTable[str], dest: Path, workers: int
+    ) -> None:
+        class Lengths(gaia.Mapper[str, str]):
+            def do(self, record: str, ctx: gaia.Context[str]) -> None:
+                ctx.write(len(record))
+
+        message = failure(to_one_shard(lines.map(Lengths, name="step")), dest, workers)
+        assert re.search(r"expected `str`, got `int`", message.splitlines()[0])
+        assert "ctx.write(len(record))" in message
+        assert "\n  record: 'one'\n" in message
+
+    def test_a_function_that_returns_the_wrong_type_is_named(
+        self, lines: gaia.PTable[str], dest: Path, workers: int
+    ) -> None:
+        lengths: Any = lines.map(len, name="step", output=str)
+        message = failure(to_one_shard(lengths), dest, workers)
+        assert re.match(r"step `step` failed: .*expected `str`, got `int`", message)
+        assert "\n  record: 'one'" in message
+
+    def test_a_flat_map_must_return_an_iterable(
+        self, lines: gaia.PTable[str], dest: Path, workers: int
+    ) -> None:
+        lengths: Any = lines.flat_map(len, name="step", output=int)
+        message = failure(to_one_shard(lengths), dest, workers)
+        assert re.match(r"step `step` failed: .*expected an iterable.*, got `int`", message)
+
+    def test_a_long_record_is_shown_in_part(self, dest: Path) -> None:
+        pipeline = gaia.Pipeline("long")
+        to_one_shard(pipeline.from_records(["x" * 10**6], name="lines").map(mistake, output=str))
+        with pytest.raises(gaia.StepError) as caught:
+            gaia.LocalRunner(dest).run(pipeline)
+        assert len(str(caught.value)) < 2000
+
+    def test_nothing_is_left_behind(
+        self, lines: gaia.PTable[str], dest: Path, workers: int
+    ) -> None:
+        failure(to_one_shard(lines.map(FailsInDo)), dest, workers)
+        assert tree(dest) == {}
+        assert not has_children()
+
+
+def assert_shows_users_code(message: str) -> None:
+    assert 'raise ArithmeticError("a user\'s mistake")' in message
+    assert f'File "{__file__}", line ' in message
+    assert GAIA not in message
+
+
+def has_children() -> bool:
+    """Whether this process has child processes, running or not."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def die(how: str) -> None:
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(3)
+
+
+def hang() -> None:
+    """Blocks; a test that never ends it does not block forever."""
+    signal.alarm(2 * PATIENCE)
+    signal.pause()
+
+
+class TestWorkers:
+    @pytest.mark.parametrize(
+        ("how", "told"), [("killed", "was killed by SIGKILL"), ("left", "exited with 3")]
+    )
+    def test_the_death_of_one_ends_the_run_though_others_are_busy(
+        self, dest: Path, how: str, told: str
+    ) -> None:
+        def die_or_hang(number: int) -> int:
+            if number == 0:
+                die(how)
+            hang()
+            return number
+
+        pipeline = gaia.Pipeline("deadly")
+        to_one_shard(pipeline.from_records([0, 1], name="numbers").map(die_or_hang, name="step"))
+        with pytest.raises(gaia.WorkerError, match=told):
+            gaia.LocalRunner(dest, workers=2).run(pipeline)
+        assert tree(dest) == {}
+        assert os.listdir(dest / "_gaia") == []
+        assert not has_children()
+
+    def test_the_previous_table_outlives_a_worker(self, dest: Path) -> None:
+        write_table(dest, ["a"])
+        before = tree(dest)
+        with pytest.raises(gaia.WorkerError):
+            write_table(dest, ["b"], lambda o: o.with_custom_sharding(die), workers=2)
+        assert tree(dest) == before
+
+    def test_an_exit_in_user_code_ends_the_run_with_its_reason(
+        self, dest: Path, workers: int
+    ) -> None:
+        def leave(record: str) -> str:
+            sys.exit("enough")
+
+        with pytest.raises((gaia.GaiaError, SystemExit), match="enough") as caught:
+            write_table(dest, ["a"], lambda o: o.with_custom_sharding(leave), workers=workers)
+        assert GAIA not in str(caught.value)
+        assert tree(dest) == {}
+
+
+SCRIPT = """
+import os, signal, sys, threading
+import gaia
+
+dest, fifo, workers, beside = sys.argv[1:]
+
+class Hang(gaia.Mapper[int, int]):
+    def do(self, number, ctx):
+        ctx.write(number)
+        signal.alarm(60)
+        announce = os.open(fifo, os.O_WRONLY)
+        os.write(announce, b"%d\\n" % os.getpid())
+        signal.pause()
+
+if __name__ == "__main__":
+    if beside == "a thread":
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    pipeline = gaia.Pipeline("hanging")
+    hanging = pipeline.from_records([1, 2], name="numbers").map(Hang)
+    hanging.write("out", gaia.TXT).with_mod_n_sharding(2)
+    gaia.LocalRunner(dest, workers=int(workers)).run(pipeline)
+"""
+
+
+@attrs.frozen
+class Hanging:
+    """A script whose run does not come to an end, and pidfds of the processes in a task."""
+
+    process: subprocess.Popen[str]
+    busy: list[int]
+
+    def ended(self) -> str:
+        """What the script printed as errors, once all its processes have ended."""
+        errors = self.process.communicate(timeout=PATIENCE)[1]
+        for process in self.busy:
+            assert readable(process), "a worker outlived the script"
+        return errors
+
+
+def readable(fd: int) -> bool:
+    """Waits until a file can be read or, if it is a pidfd, its process has ended."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(PATIENCE * 1000))
+
+
+@pytest.fixture
+def start(tmp_path: Path, dest: Path) -> Iterator[Callable[..., Hanging]]:
+    """Starts a script in a session of its own, and returns when all its workers are in a task."""
+    started: list[subprocess.Popen[str]] = []
+    fds: list[int] = []
+
+    def start(workers: int, beside: str = "nothing") -> Hanging:
+        script, fifo = tmp_path / "script.py", tmp_path / "fifo"
+        script.write_text(SCRIPT)
+        os.mkfifo(fifo)
+        fds.append(os.open(fifo, os.O_RDWR))
+        process = subprocess.Popen(
+            [sys.executable, script, dest, fifo, str(workers), beside],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        pids = b""
+        while pids.count(b"\n") < max(1, workers):
+            assert readable(fds[0]), "the script's tasks did not start"
+            pids += os.read(fds[0], 100)
+        busy = [os.pidfd_open(int(pid)) for pid in pids.split()]
+        fds.extend(busy)
+        return Hanging(process, busy)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    for fd in fds:
+        os.close(fd)
+
+
+class TestSignals:
+    def test_ctrl_c_ends_the_run(
+        self, start: Callable[..., Hanging], dest: Path, workers: int
+    ) -> None:
+        script = start(workers)
+        os.killpg(script.process.pid, signal.SIGINT)
+        errors = script.ended()
+        assert script.process.returncode == -signal.SIGINT
+        assert errors.count("KeyboardInterrupt") == 1
+
+    def test_sigterm_ends_the_run(
+        self, start: Callable[..., Hanging], dest: Path, workers: int
+    ) -> None:
+        script = start(workers)
+        script.process.terminate()
+        assert script.ended() == ""
+        assert script.process.returncode == 128 + signal.SIGTERM
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_run_that_was_ended_leaves_no_trace(
+        self, start: Callable[..., Hanging], dest: Path, number: int, workers: int
+    ) -> None:
+        script = start(workers)
+        os.killpg(script.process.pid, number)
+        script.ended()
+        assert os.listdir(dest) == ["_gaia"]
+        assert os.listdir(dest / "_gaia") == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_run_that_was_ended_leaves_the_previous_table_as_it_was(
+        self, start: Callable[..., Hanging], dest: Path, number: int
+    ) -> None:
+        write_table(dest, ["previous"])
+        before = tree(dest)
+        script = start(2)
+        os.killpg(script.process.pid, number)
+        script.ended()
+        assert tree(dest) == before
+        assert os.listdir(dest / "_gaia") == ["run.json"]
+
+    @pytest.mark.parametrize("beside", ["nothing", "a thread"])
+    def test_workers_die_with_a_driver_that_is_killed(
+        self, start: Callable[..., Hanging], dest: Path, beside: str
+    ) -> None:
+        script = start(2, beside)
+        script.process.kill()
+        script.ended()
+        assert not (dest / "out").exists()
+        assert list(write_table(dest, ["next"]).records()) == ["next"]
