@@ -42,8 +42,8 @@ class Sum(gaia.Joiner[WordCount]):
         self.counts: dict[str, int] = {}
 
     def on_word_count(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None:
-        d = self.counts
-        d[record.word] = d.get(record.word, 0) + record.count
+        d, word = self.counts, record.word
+        d[word] = d.get(word, 0) + record.count
 
     def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
         for word, count in self.counts.items():

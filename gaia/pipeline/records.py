@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import enum
 import functools
+import inspect
 import types
 import typing
 from collections.abc import Callable, Hashable
@@ -51,8 +52,9 @@ class Field:
 class RecordType:
     """What the native core has to know of a type in order to write and read its records.
 
-    `build` says how a record is made from its fields: `fill` an empty object, `call` the class, or
-    make a `tuple`. `from_text` is the class's own reader of lines, if it has one.
+    `build` says how a record is made from its fields: `fill` an empty object, `call` the class with
+    them by name, or by position where it takes them in their order (`positional`), or make a
+    `tuple`. `from_text` is the class's own reader of lines, if it has one.
     """
 
     type: Any
@@ -176,7 +178,8 @@ def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
         return _typed(tp, specs), "tuple"
     elif hasattr(tp, "__struct_fields__"):
         specs = [(name, name) for name in tp.__struct_fields__]
-        return _typed(tp, specs), "call"
+        stores = False
+        hooks = ()
     else:
         return None
     stores = (
@@ -187,7 +190,17 @@ def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
         and _is_generated(tp)
         and "_attrs_cached_hash" not in dir(tp)
     )
-    return _typed(tp, specs), "fill" if stores else "call"
+    if stores:
+        return _typed(tp, specs), "fill"
+    return _typed(tp, specs), "positional" if _in_order(tp, specs) else "call"
+
+
+def _in_order(tp: type, specs: list[tuple[str, str | None]]) -> bool:
+    """Whether the class takes exactly its fields, by position."""
+    parameters = inspect.signature(tp).parameters.values()
+    return [init for _, init in specs] == [p.name for p in parameters] and all(
+        p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in parameters
+    )
 
 
 def _is_generated(tp: type) -> bool:

@@ -148,6 +148,14 @@ impl Codec {
         }
     }
 
+    /// Takes back a record that `decode` made and user code is done with.
+    pub fn take_back(&self, record: Bound<'_, PyAny>) -> PyResult<()> {
+        match &self.shape {
+            Shape::Class(class) => class.take_back(record),
+            Shape::Value(_) => Ok(()),
+        }
+    }
+
     pub fn decode<'py>(&self, py: Python<'py>, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         match (&self.format, &self.shape) {
             (Format::Text { .. }, Shape::Value(kind)) => text::read_bare(py, kind, line),

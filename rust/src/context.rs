@@ -137,8 +137,8 @@ struct Consumer {
 }
 
 enum Call {
-    /// `do(record, ctx)`
-    Do(Py<PyAny>),
+    /// `do(record, ctx)`: the function, and the object whose method it is.
+    Do(Py<PyAny>, Option<Py<PyAny>>),
     /// One record in, one out.
     Map(Py<PyAny>),
     Filter(Py<PyAny>),
@@ -148,6 +148,17 @@ enum Call {
     Parse(Py<Codec>),
     /// A value converted to a record of another type; what it raises is a parse error.
     Convert(Py<PyAny>),
+}
+
+/// Takes a bound method apart, which saves putting it together for every call.
+fn bound_method(function: &Bound<'_, PyAny>) -> PyResult<Call> {
+    let py = function.py();
+    if !function.is_instance(&py.import("types")?.getattr("MethodType")?)? {
+        return Ok(Call::Do(function.clone().unbind(), None));
+    }
+    let object = function.getattr(pyo3::intern!(py, "__self__"))?.unbind();
+    let function = function.getattr(pyo3::intern!(py, "__func__"))?.unbind();
+    Ok(Call::Do(function, Some(object)))
 }
 
 /// A consumer as Python describes it: step, call, function or codec, and the context behind it.
@@ -164,7 +175,7 @@ impl Context {
     ) -> PyResult<Self> {
         let consumers = consumers.into_iter().map(|(step, call, function, into)| {
             let call = match call.as_str() {
-                "do" => Call::Do(function.unbind()),
+                "do" => bound_method(&function)?,
                 "map" => Call::Map(function.unbind()),
                 "filter" => Call::Filter(function.unbind()),
                 "flat_map" => Call::FlatMap(function.unbind()),
@@ -260,11 +271,11 @@ impl Context {
             visit.call(&consumer.into)?;
             match &consumer.call {
                 Call::Parse(codec) => visit.call(codec)?,
-                Call::Do(f)
-                | Call::Map(f)
-                | Call::Filter(f)
-                | Call::FlatMap(f)
-                | Call::Convert(f) => {
+                Call::Do(function, object) => {
+                    visit.call(function)?;
+                    visit.call(object)?;
+                }
+                Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => {
                     visit.call(f)?;
                 }
             }
@@ -319,10 +330,14 @@ impl Consumer {
         let into = self.into.get();
         self.calls.store(self.calls.load(Relaxed) + 1, Relaxed);
         match &self.call {
-            Call::Do(function) => {
-                function.bind(py).call1((record, self.into.bind(py)))?;
-                Ok(())
+            Call::Do(function, Some(object)) => {
+                let arguments = (object.bind(py), record, self.into.bind(py));
+                function.bind(py).call1(arguments).map(drop)
             }
+            Call::Do(function, None) => function
+                .bind(py)
+                .call1((record, self.into.bind(py)))
+                .map(drop),
             Call::Map(function) => into.write(&function.bind(py).call1((record,))?, None),
             Call::Filter(function) => {
                 if function.bind(py).call1((record,))?.is_truthy()? {

@@ -27,6 +27,7 @@ pub fn feed_lines(
             Ok(record) => {
                 count += 1;
                 target.pass_on(&record, None)?;
+                codec.take_back(record)?;
             }
             Err(error) if lenient => state.parse_error(py, error)?,
             Err(error) => return Err(error),

@@ -5,6 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
+use crate::cell::GilCell;
 use crate::value::{Kind, mismatch, short_name};
 
 pub struct Field {
@@ -23,6 +24,10 @@ pub struct Class {
     pub fields: Vec<Field>,
     layout: Layout,
     build: Build,
+    /// A record that nobody holds any more, to be filled again. Making and freeing an object costs
+    /// more than all that a joiner's record needs besides.
+    spare: GilCell<Option<Py<PyAny>>>,
+    reusable: bool,
 }
 
 enum Layout {
@@ -38,6 +43,8 @@ enum Build {
     Fill,
     /// `cls(**fields)`, so that validators, converters and hooks run.
     Call,
+    /// `cls(*fields)`, where the class takes them in their order.
+    Positional,
     /// `tuple.__new__(cls, fields)`
     Tuple,
 }
@@ -69,9 +76,21 @@ impl Class {
         let build = match how.as_str() {
             "tuple" => Build::Tuple,
             "fill" => Build::Fill,
+            "positional" => Build::Positional,
             _ => Build::Call,
         };
+        // A class that notices the end of its objects, or lets them carry more than its fields, has
+        // to get a new object for every record.
+        let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
+        // SAFETY: the fields of a live type object are read.
+        let plain = unsafe {
+            (*ptr).tp_dictoffset == 0 && (*ptr).tp_finalize.is_none() && (*ptr).tp_del.is_none()
+        };
+        let reusable =
+            plain && matches!((&build, &layout), (Build::Fill, Layout::Slots(_))) && !has_dict(ptr);
         Ok(Self {
+            spare: GilCell::new(None),
+            reusable,
             name: short_name(&ty.qualname()?.to_string_lossy()),
             ty: ty.unbind(),
             fields,
@@ -130,20 +149,24 @@ impl Class {
         let ty = self.ty.bind(py);
         if let (Build::Fill, Layout::Slots(offsets)) = (&self.build, &self.layout) {
             let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
-            // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
-            // exception set.
-            let object = unsafe {
-                let alloc = (*ptr).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
-                Bound::from_owned_ptr_or_err(py, alloc(ptr, 0))?
+            let object = match self.spare.borrow_mut(py)?.take() {
+                Some(spare) => spare.into_bound(py),
+                // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
+                // exception set.
+                None => unsafe {
+                    let alloc = (*ptr).tp_alloc.unwrap_or(ffi::PyType_GenericAlloc);
+                    Bound::from_owned_ptr_or_err(py, alloc(ptr, 0))?
+                },
             };
             for (field, &offset) in self.fields.iter().zip(offsets) {
                 let Some(value) = next(field)? else {
                     return Ok(None);
                 };
-                // SAFETY: the slot is null and takes over the reference.
+                // SAFETY: the slot gives up its reference, if it has one, and takes over the new.
                 unsafe {
                     let slot = object.as_ptr().byte_offset(offset);
-                    slot.cast::<*mut ffi::PyObject>().write(value.into_ptr());
+                    let old = slot.cast::<*mut ffi::PyObject>().replace(value.into_ptr());
+                    drop(Bound::from_owned_ptr_or_opt(py, old));
                 }
             }
             return Ok(Some(object));
@@ -171,6 +194,7 @@ impl Class {
                 fields().try_for_each(|(field, value)| set(&object, field, value))?;
                 object
             }
+            Build::Positional => ty.call1(PyTuple::new(py, &values)?)?,
             Build::Call => {
                 let arguments = PyDict::new(py);
                 for (field, value) in fields() {
@@ -187,6 +211,39 @@ impl Class {
         };
         Ok(Some(object))
     }
+
+    /// Takes back a record that user code is done with; if it kept no reference, it is the next one.
+    pub fn take_back(&self, record: Bound<'_, PyAny>) -> PyResult<()> {
+        // SAFETY: a live object.
+        let alone = unsafe { ffi::Py_REFCNT(record.as_ptr()) } == 1;
+        if self.reusable && alone && !has_weak_references(&record) {
+            let py = record.py();
+            *self.spare.borrow_mut(py)? = Some(record.unbind());
+        }
+        Ok(())
+    }
+}
+
+fn has_weak_references(record: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the offset is that of the list's head in an object of this type.
+    unsafe {
+        let offset = (*record.get_type_ptr()).tp_weaklistoffset;
+        offset > 0
+            && !record
+                .as_ptr()
+                .byte_offset(offset)
+                .cast::<*mut ffi::PyObject>()
+                .read()
+                .is_null()
+    }
+}
+
+/// Whether objects of the type carry a `__dict__` that `tp_dictoffset` does not tell of.
+fn has_dict(ptr: *mut ffi::PyTypeObject) -> bool {
+    // Py_TPFLAGS_MANAGED_DICT, since Python 3.12 (3.11 sets `tp_dictoffset` to -1 besides).
+    const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
+    // SAFETY: a live type object.
+    unsafe { ffi::PyType_GetFlags(ptr) & MANAGED_DICT != 0 }
 }
 
 /// `object.__setattr__`: frozen classes have to be filled as well.
