@@ -132,3 +132,6 @@ def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
 
 def die_with_parent() -> None:
     """Has this process killed when its parent dies, where the system can do it."""
+
+def swap(a: str, b: str) -> None:
+    """Exchanges two folders of one file system, at once where the system can."""

@@ -14,6 +14,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pprint import saferepr
 from typing import Any
 
 import attrs
@@ -46,6 +47,8 @@ class TestResult:
     freq_maps: Mapping[str, Counter[Any]]
 
     def __getitem__(self, table: str) -> list[Any]:
+        if table not in self.shards:
+            raise KeyError(f"no table {table!r}; there is {', '.join(self.shards) or 'none'}")
         return [record for records in self.shards[table].values() for record in records]
 
 
@@ -73,6 +76,8 @@ def run(
         PipelineError: There is no read of that name, or a record is not of its type.
         GaiaError: As `LocalRunner.run`.
     """
+    if tasks < 1:
+        raise PipelineError(f"expected a number of tasks, 1 or more, got {tasks}")
     plan = _with_shards(pipeline.plan(), shards)
     given = {name: list(records) for name, records in (inputs or {}).items()}
     sources = {stage.name: stage for stage in plan.stages if stage.source is not None}
@@ -113,8 +118,8 @@ def assert_same_records(actual: Iterable[Any], expected: Iterable[Any]) -> None:
       missing: 2
       unexpected: 1
     """
-    # By their repr, because records need not be hashable; it tells 1 from 1.0 and True as well.
-    left, right = Counter(map(repr, actual)), Counter(map(repr, expected))
+    # By their text, because records need not be hashable; it tells 1 from 1.0 and True as well.
+    left, right = Counter(map(saferepr, actual)), Counter(map(saferepr, expected))
     if left == right:
         return
     lines = [f"missing: {text}" for text in sorted((right - left).elements())]

@@ -230,7 +230,7 @@ class TestUserCode:
     ) -> None:
         lengths: Any = lines.flat_map(len, name="step", output=int)
         message = failure(to_one_shard(lengths), dest, workers)
-        assert re.match(r"step `step` failed: .*expected an iterable.*, got `int`", message)
+        assert re.match(r"step `step` failed: .*expected `iterable`, got `int`", message)
 
     def test_a_long_record_is_shown_in_part(self, dest: Path) -> None:
         pipeline = gaia.Pipeline("long")

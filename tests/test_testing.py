@@ -127,7 +127,7 @@ class TestRun:
 
     def test_a_table_that_was_not_written_is_named(self, pipeline: gaia.Pipeline) -> None:
         result = run(pipeline, {"lines": ["a"]})
-        with pytest.raises(KeyError, match="no table 'words'; there is numbered, lines, together"):
+        with pytest.raises(KeyError, match="no table 'words'; there is lines, numbered, together"):
             result["words"]
 
 

@@ -105,26 +105,24 @@ def _runs(frames: tuple[Frame, ...]) -> list[tuple[str, int, int]]:
 def publish(staged: str, final: str) -> None:
     """Puts a finished folder in the place of the table that was there, if any.
 
-    Files in the old folder that are not the table's are kept.
+    Readers see the old table or the new one, whatever happens in between. Files in the old folder
+    that are not the table's are kept.
 
     Raises:
-        OutputError: What is there was not made by Gaia, or cannot be replaced.
+        OutputError: What is there was not made by Gaia, is in the way, or cannot be replaced.
     """
     check_replaceable(final)
+    place = os.path.realpath(final)
     try:
-        if not os.path.isdir(final):
-            os.rename(staged, final)
+        if not os.path.isdir(place):
+            os.rename(staged, place)
             return
-        old = f"{staged}.old"
-        kept = _foreign_files(final)
-        os.rename(final, old)
-        os.rename(staged, final)
-        for name in kept:
-            target = os.path.join(final, name)
-            if not os.path.lexists(target):
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.rename(os.path.join(old, name), target)
-        shutil.rmtree(old)
+        _keep_foreign_files(place, staged)
+        if os.path.islink(final):
+            # The link may lead to another file system, from where nothing can be swapped in.
+            staged = shutil.copytree(staged, f"{place}.new", symlinks=True)
+        _core.swap(staged, place)
+        shutil.rmtree(staged)
     except OSError as error:
         raise OutputError(f"cannot replace {final}: {reason(error)}") from None
 
@@ -152,14 +150,32 @@ def check_replaceable(final: str) -> None:
         ) from None
 
 
+def _keep_foreign_files(old: str, staged: str) -> None:
+    """Links what is not the table's from its old folder into the new one."""
+    for name in _foreign_files(old):
+        source, target = os.path.join(old, name), os.path.join(staged, name)
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if os.path.islink(source):
+                os.symlink(os.readlink(source), target)
+            else:
+                os.link(source, target)
+        except (FileExistsError, NotADirectoryError):
+            raise OutputError(
+                f"{source} is in the way of a file of the new table, and not Gaia's to replace; "
+                "move it elsewhere"
+            ) from None
+
+
 def _foreign_files(folder: str) -> list[str]:
     if not os.listdir(folder):
         return []
     own = {file.path for shard in read_manifest(folder).shards for file in shard.files}
     own |= {MANIFEST, COUNTERS}
     found = []
-    for parent, _, names in os.walk(folder):
-        for name in names:
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in names + links:
             path = os.path.relpath(os.path.join(parent, name), folder)
             if path not in own:
                 found.append(path)

@@ -12,6 +12,8 @@ MANIFEST = "manifest.json"
 COUNTERS = "counter_map.csv"
 VERSION = 1
 
+FORMATS = ("txt", "jsonl")
+RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text")
 _SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz"}
 
 
@@ -95,11 +97,22 @@ def read_manifest(folder: str) -> Manifest:
             )
             for shard in content.pop("shards")
         )
-        return Manifest(**content, shards=shards)
+        manifest = Manifest(**content, shards=shards)
+        _check(manifest)
+        return manifest
     except FileNotFoundError:
         raise TableError(f"{folder} is not a table: it has no {MANIFEST}") from None
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise TableError(f"{path} is damaged or unreadable: {error!r}") from None
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuses what no version of Gaia has written."""
+    if manifest.format not in FORMATS or manifest.compression not in _SUFFIXES:
+        raise ValueError(f"unknown format {manifest.format!r}, {manifest.compression!r}")
+    missing = [part for part in RECORD_PARTS if part not in manifest.record]
+    if missing:
+        raise ValueError(f"its record lacks {', '.join(missing)}")
 
 
 def _inside(path: str) -> str:

@@ -47,6 +47,11 @@ class Field:
     to_json: Callable[[Any], Any] | None = None
     decode: Callable[[Any], Any] | None = None
 
+    @property
+    def inner(self) -> Any:
+        """The type without `| None`."""
+        return _without_none(self.type)
+
 
 @attrs.frozen
 class RecordType:
@@ -79,8 +84,8 @@ def record_type(tp: Any) -> RecordType:
     >>> record_type(set)
     Traceback (most recent call last):
     ...
-    gaia.pipeline.records.UnsupportedTypeError: `set` is not a type of record; expected str, \
-bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct
+    gaia.pipeline.records.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, or an \
+attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, got `set`
     """
     if isinstance(tp, Hashable) and not isinstance(tp, str):
         return _record_type(tp)
@@ -97,7 +102,7 @@ def _record_type(tp: Any) -> RecordType:
     found = _fields_of(tp)
     if found is None:
         raise UnsupportedTypeError(
-            f"`{type_name(tp)}` is not a type of record; expected {_SUPPORTED}"
+            f"expected {_SUPPORTED} as the type of a record, got `{type_name(tp)}`"
         )
     fields, build = found
     if not fields:
@@ -229,13 +234,8 @@ def _typed(tp: type, specs: list[tuple[str, str | None]]) -> tuple[Field, ...]:
 
 
 def _field(name: str, init: str | None, hint: Any) -> Field:
-    optional = False
-    inner = hint
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        others = [part for part in typing.get_args(hint) if part is not type(None)]
-        optional = len(others) < len(typing.get_args(hint))
-        if len(others) == 1:
-            inner = others[0]
+    inner = _without_none(hint)
+    optional = type(None) in typing.get_args(hint)
     if inner in SCALARS:
         return Field(name, hint, SCALARS[inner], optional, init)
     if inner is datetime.datetime:
@@ -253,6 +253,15 @@ def _field(name: str, init: str | None, hint: Any) -> Field:
         return Field(name, hint, "via", optional, init, encode, encode, decode)
     read = _json_reader(hint)
     return Field(name, hint, "json", optional, init, _json_writer(inner), None, read)
+
+
+def _without_none(hint: Any) -> Any:
+    """`T` of `T | None`; other unions stay as they are."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        others = [part for part in typing.get_args(hint) if part is not type(None)]
+        if len(others) == 1:
+            return others[0]
+    return hint
 
 
 def _isoformat(value: Any) -> str:

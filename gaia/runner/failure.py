@@ -9,6 +9,10 @@ from gaia.errors import StepError, users_part
 _SHOWN = 200
 
 
+class Terminated(SystemExit):
+    """The process was asked to end; not an exit that user code called."""
+
+
 def step_error(error: BaseException, step: str, state: _core.TaskState) -> StepError:
     """The `StepError` for an exception that came out of user code.
 
@@ -17,10 +21,10 @@ def step_error(error: BaseException, step: str, state: _core.TaskState) -> StepE
     lines = []
     if state.failed is not None:
         step, record = state.failed
+        if state.input_file:
+            lines.append(f"  input: {state.input_file}, position {state.input_pos}")
         shown = record if len(record) <= _SHOWN else f"{record[:_SHOWN]}..."
         lines.append(f"  record: {shown}")
-    if state.input_file:
-        lines.insert(0, f"  input: {state.input_file}, position {state.input_pos}")
     linecache.checkcache()
     frames = traceback.extract_tb(users_part(error.__traceback__))
     if frames:

@@ -1,6 +1,7 @@
 """What a task reads: ranges of files, or records that travel with the plan."""
 
 import codecs
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError
-from gaia.io.files import blocks
+from gaia.io.files import blocks, reason
 from gaia.pipeline.graph import Format
 from gaia.pipeline.records import record_type
 
@@ -19,12 +20,16 @@ _LINE_SAFE = ("ascii", "utf-8", "iso8859", "cp125", "koi8", "mac-", "cp437", "cp
 
 @attrs.frozen
 class Part:
-    """A range of a file's bytes, or a whole file (`end` is None)."""
+    """A range of a file's bytes, or a whole file (`end` is None).
+
+    `size` is that of the file, where it has to be as it was written.
+    """
 
     path: str
     compression: str
     start: int = 0
     end: int | None = None
+    size: int | None = None
 
 
 @attrs.frozen
@@ -77,6 +82,8 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
     Raises:
         InputError: It is damaged or does not decode, now or while it is read.
     """
+    if part.size is not None:
+        _check_size(part.path, part.size)
     splittable = can_split(source.encoding)
     content: str | Iterator[bytes] = part.path
     if part.compression != "none" or not splittable:
@@ -93,7 +100,16 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
             crlf=not source.ours,
         )
     except OSError as error:
-        raise InputError(f"cannot read {part.path}: {error.strerror}") from None
+        raise InputError(f"cannot read {part.path}: {reason(error)}") from None
+
+
+def _check_size(path: str, expected: int) -> None:
+    try:
+        size = os.path.getsize(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {reason(error)}") from None
+    if size != expected:
+        raise InputError(f"{path} is damaged: it was written with {expected} bytes and has {size}")
 
 
 def _as_utf8(content: Iterator[bytes], source: Lines, path: str) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from gaia.errors import OutputError, PipelineError
 from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
+from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Lines, Slice
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
@@ -114,7 +115,7 @@ def _terminating() -> Iterator[None]:
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
+        raise Terminated(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
     try:

@@ -34,7 +34,7 @@ class ProcessEngine:
         self._workers: list[_Worker] = []
         try:
             for _ in range(workers):
-                self._workers.append(start())
+                self._workers.append(start(self._workers))
         except BaseException:
             self.close()
             raise
@@ -112,7 +112,7 @@ def _single_threaded() -> bool:
         return False
 
 
-def _fork() -> _Worker:
+def _fork(others: list[_Worker]) -> _Worker:
     ours, theirs = socket.socketpair()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -121,6 +121,8 @@ def _fork() -> _Worker:
         status = 1
         try:
             ours.close()
+            for other in others:
+                other.connection.close()
             serve(Connection(theirs.detach()))
             status = 0
         finally:
@@ -129,7 +131,7 @@ def _fork() -> _Worker:
     return _Worker(Connection(ours.detach()), pid)
 
 
-def _spawn() -> _Worker:
+def _spawn(others: list[_Worker]) -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
         fd = theirs.fileno()

@@ -13,7 +13,15 @@ import attrs
 from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.manifest import Manifest, Shard, read_manifest
-from gaia.pipeline.records import SCALARS, describe, same_shape, type_name
+from gaia.pipeline.records import (
+    SCALARS,
+    Field,
+    UnsupportedTypeError,
+    describe,
+    record_type,
+    same_shape,
+    type_name,
+)
 from gaia.runner.inputs import codec_for, open_lines
 from gaia.runner.splits import shard_lines
 
@@ -70,23 +78,16 @@ class Table(Generic[T]):
             import pyarrow
         except ImportError:
             raise ImportError("to_arrow needs pyarrow: pip install 'gaia-mr[arrow]'") from None
-        from gaia.pipeline.records import field_names, record_type
-
-        names = field_names(self.type)
-        if names:
-            rows = [
-                {name: _arrow_value(getattr(record, name)) for name in names}
-                for record in self.records()
-            ]
-            return (
-                pyarrow.Table.from_pylist(rows)
-                if rows
-                else pyarrow.table({name: pyarrow.array([], pyarrow.null()) for name in names})
-            )
-        values = list(self.records())
+        records: list[Any] = list(self.records())
         if record_type(self.type).kind == "json":
-            return pyarrow.Table.from_pylist(values)
-        return pyarrow.table({"value": values})
+            names = {name: None for record in records for name in record}
+            return pyarrow.table({name: [record.get(name) for record in records] for name in names})
+        columns = {
+            field.name: _arrow_column([getattr(record, field.name) for record in records], field)
+            for field in record_type(self.type).fields
+        }
+        value = Field("value", self.type, record_type(self.type).kind, False, None)
+        return pyarrow.table(columns or {"value": _arrow_column(records, value)})
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame."""
@@ -111,16 +112,27 @@ class Table(Generic[T]):
                 raise InputError(f"{part.path} is damaged: {error}") from None
 
 
-def _arrow_value(value: Any) -> Any:
-    """Enums by value and nested records as structs; the rest is as Arrow takes it."""
+def _arrow_column(values: list[Any], field: Field) -> Any:
+    """A column whose type depends on the field alone, except for that of lists and records in it:
+    their types come from the values."""
     import msgspec
+    import pyarrow
 
-    plain = (str, bytes, int, float, bool, datetime.date, type(None))
-    return (
-        value
-        if type(value) in plain or isinstance(value, datetime.date)
-        else (msgspec.to_builtins(value))
-    )
+    plain = {
+        "str": pyarrow.string(),
+        "bytes": pyarrow.binary(),
+        "int": pyarrow.int64(),
+        "float": pyarrow.float64(),
+        "bool": pyarrow.bool_(),
+    }
+    if field.kind in plain:
+        return pyarrow.array(values, plain[field.kind])
+    if field.kind == "via" and issubclass(field.inner, datetime.date):
+        if issubclass(field.inner, datetime.datetime):
+            zone = next((value.tzinfo for value in values if value is not None), None)
+            return pyarrow.array(values, pyarrow.timestamp("us", "UTC" if zone else None))
+        return pyarrow.array(values, pyarrow.date32())
+    return pyarrow.array([msgspec.to_builtins(value) for value in values])
 
 
 @attrs.frozen(eq=False)
@@ -176,7 +188,12 @@ def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
     schema = manifest.record
     if type is None:
         type = _known_type(schema) or _made_type(schema, manifest.format, folder)
-    elif not same_shape(type, schema):
+        return Table(folder, type, manifest)
+    try:
+        fits = same_shape(type, schema)
+    except UnsupportedTypeError as error:
+        raise TableError(str(error)) from None
+    if not fits:
         raise TableError(
             f"table {folder} holds `{schema['name']}` records with fields {schema['fields']}, "
             f"which cannot be read as `{type_name(type)}` with fields {describe(type)['fields']}"

@@ -66,7 +66,10 @@ def join_tasks(stage: Stage, manifests: dict[str, Manifest], dest: str) -> list[
 def shard_lines(manifest: Manifest, folder: str, shard: int) -> Lines:
     """How shard number `shard` of a table, in the manifest's order, is read."""
     files = manifest.shards[shard].files
-    parts = tuple(Part(os.path.join(folder, file.path), manifest.compression) for file in files)
+    parts = tuple(
+        Part(os.path.join(folder, file.path), manifest.compression, size=file.size)
+        for file in files
+    )
     return Lines(parts, Format(manifest.format), ours=True)
 
 
@@ -87,8 +90,12 @@ def _table_tasks(path: str, tp: Any) -> list[Task]:
             f"{manifest.record['fields']}, which cannot be read as `{type_name(tp)}`"
         )
     return [
-        Task(number, (shard_lines(manifest, path, number),), number)
-        for number in range(len(manifest.shards))
+        Task(
+            number,
+            (shard_lines(manifest, path, number),),
+            shard.key if isinstance(shard.key, int) else None,
+        )
+        for number, shard in enumerate(manifest.shards)
     ]
 
 

@@ -18,7 +18,7 @@ from gaia.pipeline.graph import Call, Custom, ModN
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Stage, Table
 from gaia.pipeline.records import field_names, plain_key, record_type
-from gaia.runner.failure import step_error
+from gaia.runner.failure import Terminated, step_error
 from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
 
 FRAME_BYTES = 128 * 1024
@@ -107,7 +107,7 @@ class _TaskRun:
             for name, operator, ctx in self.operators:
                 self.step = name
                 operator.on_shard_finish(ctx)
-        except (GaiaError, KeyboardInterrupt, SystemExit):
+        except (GaiaError, KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
             raise step_error(error, self.step, self.state) from None

@@ -24,6 +24,18 @@ pub enum Shape {
     Class(Class),
 }
 
+impl Shape {
+    /// # Errors
+    /// `TypeError` unless the record can be one of this shape; of a single value, more is known
+    /// when it is encoded.
+    pub fn check(&self, record: &Bound<'_, PyAny>) -> PyResult<()> {
+        match self {
+            Shape::Class(class) => class.check(record),
+            Shape::Value(_) => Ok(()),
+        }
+    }
+}
+
 enum Format {
     Text {
         own: Option<Py<PyAny>>,
@@ -74,6 +86,7 @@ impl Codec {
     /// The line for a record, without its line end.
     #[pyo3(name = "encode")]
     fn py_encode<'py>(&self, record: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        self.shape.check(record)?;
         let mut out = Vec::new();
         self.encode(record, &mut out)?;
         Ok(PyBytes::new(record.py(), &out))
@@ -92,17 +105,18 @@ impl Codec {
         matches!(self.format, Format::Json { .. })
     }
 
+    pub fn has_own_text(&self) -> bool {
+        matches!(self.format, Format::Text { own: Some(_) })
+    }
+
+    /// Appends the line for a record whose shape has been checked.
     pub fn encode(&self, record: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
         match (&self.format, &self.shape) {
             (Format::Text { .. } | Format::Foreign { .. }, Shape::Value(kind)) => {
                 text::write_bare(kind, record, out)
             }
-            (Format::Text { own: Some(_) }, Shape::Class(class)) => {
-                class.check(record)?;
-                text::write_own(record, out)
-            }
+            (Format::Text { own: Some(_) }, Shape::Class(_)) => text::write_own(record, out),
             (Format::Text { .. } | Format::Foreign { .. }, Shape::Class(class)) => {
-                class.check(record)?;
                 for (i, field) in class.fields.iter().enumerate() {
                     if i > 0 {
                         out.push(b'\t');
@@ -121,13 +135,9 @@ impl Codec {
                 Format::Json {
                     write: Some(write), ..
                 },
-                Shape::Class(class),
-            ) => {
-                class.check(record)?;
-                json::write_any("", &json::converted(write, "", record)?, out)
-            }
+                Shape::Class(_),
+            ) => json::write_any("", &json::converted(write, "", record)?, out),
             (Format::Json { write: None, .. }, Shape::Class(class)) => {
-                class.check(record)?;
                 out.push(b'{');
                 for (i, field) in class.fields.iter().enumerate() {
                     if i > 0 {

@@ -201,7 +201,7 @@ impl Context {
     #[pyo3(signature = (record, /, *, shard=None))]
     fn write(&self, record: &Bound<'_, PyAny>, shard: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
-        self.pass_on(record, shard)
+        self.send(record, shard, false)
     }
 
     #[pyo3(signature = (counter, n=1))]
@@ -289,11 +289,17 @@ impl Context {
         self.state.get()
     }
 
-    /// Gives a record to the table's outputs and to every step behind it.
-    pub fn pass_on(
+    /// Gives a record that no user code has written to the table's outputs and to every step
+    /// behind it.
+    pub fn pass_on(&self, record: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.send(record, None, true)
+    }
+
+    fn send(
         &self,
         record: &Bound<'_, PyAny>,
         shard: Option<&Bound<'_, PyAny>>,
+        fed: bool,
     ) -> PyResult<()> {
         let py = record.py();
         if !self.outputs.is_empty() {
@@ -308,9 +314,12 @@ impl Context {
             let shard = shard.or(current.as_ref().map(|shard| shard.bind(py)));
             for output in &self.outputs {
                 let output = output.get();
-                if let Err(error) = output.write(record, shard) {
-                    self.state.get().failed_at(&output.step, record)?;
-                    return Err(error);
+                if let Err(failure) = output.write(record, shard) {
+                    // A record that cannot be encoded is the mistake of the step that wrote it.
+                    if fed || failure.by_write {
+                        self.state.get().failed_at(&output.step, record)?;
+                    }
+                    return Err(failure.error);
                 }
             }
         }
@@ -348,7 +357,7 @@ impl Consumer {
             Call::FlatMap(function) => {
                 let items = function.bind(py).call1((record,))?;
                 let Ok(items) = items.try_iter() else {
-                    return Err(mismatch("the result", "an iterable of records", &items));
+                    return Err(mismatch("the function's result", "iterable", &items));
                 };
                 for item in items {
                     into.write(&item?, None)?;

@@ -26,7 +26,7 @@ pub fn feed_lines(
         match record {
             Ok(record) => {
                 count += 1;
-                target.pass_on(&record, None)?;
+                target.pass_on(&record)?;
                 codec.take_back(record)?;
             }
             Err(error) if lenient => state.parse_error(py, error)?,
@@ -42,7 +42,7 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     let mut count = 0;
     for record in records.try_iter()? {
         target.state().position.store(start + count, Relaxed);
-        target.pass_on(&record?, None)?;
+        target.pass_on(&record?)?;
         count += 1;
     }
     Ok(count)

@@ -16,6 +16,7 @@ mod partition;
 mod process;
 mod quote;
 mod record;
+mod swap;
 mod text;
 mod value;
 
@@ -42,4 +43,6 @@ mod _core {
     use crate::partition::shard_of;
     #[pymodule_export]
     use crate::process::die_with_parent;
+    #[pymodule_export]
+    use crate::swap::swap;
 }

@@ -119,26 +119,51 @@ impl Output {
     }
 }
 
+/// Why a record was not written, and whether the write's own user code (a key or sharding function,
+/// `to_text`) is to blame.
+pub struct Failure {
+    pub error: PyErr,
+    pub by_write: bool,
+}
+
 impl Output {
     pub fn write(
         &self,
         record: &Bound<'_, PyAny>,
         explicit: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let py = record.py();
+    ) -> Result<(), Failure> {
         let codec = self.codec.get();
-        // User functions run before the state is borrowed, so they may write as well.
-        let place = match (&self.sharding, explicit) {
-            (_, Some(shard)) => self.explicit(shard)?,
-            (Sharding::ModN(partitioner), None) => {
-                Place::At(partitioner.shard(&codec.shape, record)?)
-            }
-            (Sharding::Kept { shard, .. }, None) => Place::At(*shard),
-            (Sharding::Custom(function), None) => {
-                self.named(&function.bind(py).call1((record,))?)?
-            }
+        let by_step = |error| Failure {
+            error,
+            by_write: false,
         };
-        let mut state = self.state.borrow_mut(py)?;
+        codec.shape.check(record).map_err(by_step)?;
+        // User functions run before the state is borrowed, so they may write as well.
+        let place = match explicit {
+            Some(shard) => self.explicit(shard).map_err(by_step)?,
+            None => self.place(record).map_err(|error| Failure {
+                error,
+                by_write: true,
+            })?,
+        };
+        self.add(record, place).map_err(|error| Failure {
+            error,
+            by_write: codec.has_own_text(),
+        })
+    }
+
+    fn place(&self, record: &Bound<'_, PyAny>) -> PyResult<Place> {
+        match &self.sharding {
+            Sharding::ModN(partitioner) => Ok(Place::At(
+                partitioner.shard(&self.codec.get().shape, record)?,
+            )),
+            Sharding::Kept { shard, .. } => Ok(Place::At(*shard)),
+            Sharding::Custom(function) => self.named(&function.bind(record.py()).call1((record,))?),
+        }
+    }
+
+    fn add(&self, record: &Bound<'_, PyAny>, place: Place) -> PyResult<()> {
+        let mut state = self.state.borrow_mut(record.py())?;
         let state = &mut *state;
         let at = state.number(place);
         if !state.closed.is_empty() && state.closed.contains(&at) {
@@ -148,7 +173,7 @@ impl Output {
             )));
         }
         state.bundle.push(at, |lines| {
-            codec.encode(record, lines)?;
+            self.codec.get().encode(record, lines)?;
             lines.push(b'\n');
             Ok(())
         })
