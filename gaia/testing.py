@@ -23,8 +23,8 @@ from gaia.errors import PipelineError
 from gaia.pipeline.graph import ModN
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Branch, Plan, Stage, Table
-from gaia.pipeline.records import type_name
 from gaia.pipeline.signatures import accepts
+from gaia.pipeline.type_names import type_name
 from gaia.runner import scheduler
 from gaia.runner.engine import InlineEngine
 from gaia.runner.inputs import Slice

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaia._core import Codec
-from gaia.pipeline.records import UnsupportedTypeError, record_type
+from gaia.pipeline.records import record_type
+from gaia.pipeline.type_names import UnsupportedTypeError
 
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")

@@ -7,8 +7,10 @@ from typing import Any, Generic, NoReturn, TypeVar
 import attrs
 
 from gaia.errors import PipelineError
+from gaia.pipeline.fields import can_be_key
 from gaia.pipeline.graph import Compression, Custom, ModN, Write
-from gaia.pipeline.records import can_be_key, record_type, type_name
+from gaia.pipeline.records import record_type
+from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import check_function
 
 T = TypeVar("T")

@@ -21,9 +21,9 @@ from gaia.pipeline.graph import (
     Write,
 )
 from gaia.pipeline.operators import Joiner
-from gaia.pipeline.records import type_name
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
+from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import label
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from gaia.pipeline.graph import (
     Write,
     source_of,
 )
-from gaia.pipeline.records import type_name
+from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import label
 
 

@@ -11,46 +11,20 @@ import datetime
 import enum
 import functools
 import inspect
-import types
 import typing
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
 
+from gaia.pipeline.fields import SCALARS, Field, field_of
+from gaia.pipeline.json_values import class_readers, json_reader, json_writer
+from gaia.pipeline.type_names import UnsupportedTypeError, type_name
+
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-SCALARS = {str: "str", bytes: "bytes", int: "int", float: "float", bool: "bool"}
 _SUPPORTED = (
     "str, bytes, int, float, bool, dict, or an attrs class, dataclass, NamedTuple or msgspec.Struct"
 )
-
-
-class UnsupportedTypeError(TypeError):
-    """A type that no table can hold; the message says which part of it."""
-
-
-@attrs.frozen
-class Field:
-    """One field of a record class.
-
-    `kind` is the name of a kind of value in the native core; `encode` (in JSON, `to_json`) and
-    `decode` are its conversions where it needs them. `init` is the name by which the class takes
-    the field, None if it does not.
-    """
-
-    name: str
-    type: Any
-    kind: str
-    optional: bool
-    init: str | None
-    encode: Callable[[Any], Any] | None = None
-    to_json: Callable[[Any], Any] | None = None
-    decode: Callable[[Any], Any] | None = None
-
-    @property
-    def inner(self) -> Any:
-        """The type without `| None`."""
-        return _without_none(self.type)
 
 
 @attrs.frozen
@@ -71,6 +45,7 @@ class RecordType:
     from_text: Callable[[str], Any] | None = None
     to_json: Callable[[Any], Any] | None = None
     from_json: Callable[[bytes], Any] | None = None
+    from_dict: Callable[[Any], Any] | None = None
 
 
 def record_type(tp: Any) -> RecordType:
@@ -84,7 +59,7 @@ def record_type(tp: Any) -> RecordType:
     >>> record_type(set)
     Traceback (most recent call last):
     ...
-    gaia.pipeline.records.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, or an \
+    gaia.pipeline.type_names.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, or an \
 attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, got `set`
     """
     if isinstance(tp, Hashable) and not isinstance(tp, str):
@@ -95,10 +70,10 @@ attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, go
 @functools.cache
 def _record_type(tp: Any) -> RecordType:
     if tp in SCALARS:
-        return RecordType(tp, SCALARS[tp], from_json=_json_reader(tp))
+        return RecordType(tp, SCALARS[tp], from_json=json_reader(tp))
     if tp is dict or typing.get_origin(tp) is dict:
-        read = _json_reader(tp)
-        return RecordType(tp, "json", encode=_json_writer(tp), decode=read, from_json=read)
+        read = json_reader(tp)
+        return RecordType(tp, "json", encode=json_writer(tp), decode=read, from_json=read)
     found = _fields_of(tp)
     if found is None:
         raise UnsupportedTypeError(
@@ -108,6 +83,15 @@ def _record_type(tp: Any) -> RecordType:
     if not fields:
         raise UnsupportedTypeError(
             f"`{type_name(tp)}` has no fields; a record needs at least one field"
+        )
+    if build == "fill" or hasattr(tp, "__struct_fields__"):
+        from_json, from_dict = json_reader(tp), _from_dict(tp)
+    else:
+        from_json, from_dict = class_readers(
+            tp,
+            {field.name: field.type for field in fields},
+            {field.name: field.init for field in fields},
+            _required(tp),
         )
     from_text = getattr(tp, "from_text", None)
     if (from_text is None) != (getattr(tp, "to_text", None) is None):
@@ -119,22 +103,10 @@ def _record_type(tp: Any) -> RecordType:
         fields=fields,
         build=build,
         from_text=from_text,
-        to_json=_json_writer(tp) if _renames(tp) else None,
-        from_json=_class_reader(tp, fields, build),
+        to_json=json_writer(tp) if _renames(tp) else None,
+        from_json=from_json,
+        from_dict=from_dict,
     )
-
-
-def type_name(tp: Any) -> str:
-    """A type as users write it: `int`, `WordCount`, `list[str] | None`."""
-    if tp is None or tp is type(None):
-        return "None"
-    if isinstance(tp, type) and not typing.get_args(tp):
-        return tp.__qualname__.rpartition("<locals>.")[2]
-    if isinstance(tp, types.UnionType) or typing.get_origin(tp) is typing.Union:
-        return " | ".join(type_name(part) for part in typing.get_args(tp))
-    if origin := typing.get_origin(tp):
-        return f"{type_name(origin)}[{', '.join(map(type_name, typing.get_args(tp)))}]"
-    return str(tp).removeprefix("typing.")
 
 
 def field_names(tp: Any) -> tuple[str, ...]:
@@ -157,11 +129,6 @@ def plain_key(value: Any) -> Any:
     if value is None:
         return "\\N"
     return value
-
-
-def can_be_key(field: Field) -> bool:
-    """Whether shards can be chosen by the field: its values have one canonical form."""
-    return field.kind != "json"
 
 
 def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
@@ -227,127 +194,16 @@ def _typed(tp: type, specs: list[tuple[str, str | None]]) -> tuple[Field, ...]:
         if name not in hints:
             raise UnsupportedTypeError(f"field `{name}` of `{type_name(tp)}` has no annotation")
         try:
-            fields.append(_field(name, init, hints[name]))
+            fields.append(field_of(name, init, hints[name]))
         except UnsupportedTypeError as error:
             raise UnsupportedTypeError(f"field `{name}` of `{type_name(tp)}`: {error}") from None
     return tuple(fields)
 
 
-def _field(name: str, init: str | None, hint: Any) -> Field:
-    inner = _without_none(hint)
-    optional = type(None) in typing.get_args(hint)
-    if inner in SCALARS:
-        return Field(name, hint, SCALARS[inner], optional, init)
-    if inner is datetime.datetime:
-        to_json = _isoformat_json
-        return Field(
-            name, hint, "via", optional, init, _isoformat, to_json, datetime.datetime.fromisoformat
-        )
-    if inner is datetime.date:
-        to_json = _isoformat_date
-        return Field(
-            name, hint, "via", optional, init, to_json, to_json, datetime.date.fromisoformat
-        )
-    if isinstance(inner, type) and issubclass(inner, enum.Enum):
-        encode, decode = _enum_codec(inner)
-        return Field(name, hint, "via", optional, init, encode, encode, decode)
-    read = _json_reader(hint)
-    return Field(name, hint, "json", optional, init, _json_writer(inner), None, read)
-
-
-def _without_none(hint: Any) -> Any:
-    """`T` of `T | None`; other unions stay as they are."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        others = [part for part in typing.get_args(hint) if part is not type(None)]
-        if len(others) == 1:
-            return others[0]
-    return hint
-
-
-def _isoformat(value: Any) -> str:
-    if not isinstance(value, datetime.datetime):
-        raise TypeError(f"expected `datetime`, got `{type_name(type(value))}`")
-    return value.isoformat()
-
-
-def _isoformat_json(value: Any) -> str:
-    text = _isoformat(value)
-    offset = value.utcoffset()
-    if offset is not None and offset % datetime.timedelta(minutes=1):
-        raise ValueError(f"JSON (RFC 3339) has no offset from UTC with seconds, got {text}")
-    return text
-
-
-def _isoformat_date(value: Any) -> str:
-    if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
-        raise TypeError(f"expected `date`, got `{type_name(type(value))}`")
-    return value.isoformat()
-
-
-def _enum_codec(
-    cls: type[enum.Enum],
-) -> tuple[Callable[[Any], str | int], Callable[[str], enum.Enum]]:
-    """By value, as msgspec does it in JSON."""
-    values = [member.value for member in cls]
-    if not (all(type(v) is str for v in values) or all(type(v) is int for v in values)):
-        raise UnsupportedTypeError(
-            f"expected an Enum whose values are all str or all int, but those of "
-            f"`{type_name(cls)}` are {', '.join(map(repr, values))}"
-        )
-    if issubclass(cls, enum.Flag):
-        raise UnsupportedTypeError(
-            f"`{type_name(cls)}` is a Flag, whose combinations have no value of their own in JSON; "
-            "use an int"
-        )
-    members = {str(member.value): member for member in cls}
-
-    def encode(value: Any) -> str | int:
-        if not isinstance(value, cls):
-            raise TypeError(f"expected `{type_name(cls)}`, got `{type_name(type(value))}`")
-        plain: str | int = value.value
-        return plain
-
-    def decode(text: str) -> enum.Enum:
-        if text not in members:
-            raise ValueError(f"expected a value of `{type_name(cls)}`, got {text!r}")
-        return members[text]
-
-    return encode, decode
-
-
-def _class_reader(tp: Any, fields: tuple[Field, ...], build: str) -> Callable[[bytes], Any]:
-    """Reads a record class from a JSON object."""
-    read = _json_reader(tp)
-    if build == "fill" or hasattr(tp, "__struct_fields__"):
-        return read
-    # msgspec makes attrs classes and dataclasses without calling them, and NamedTuples only from
-    # arrays. So it reads a plain struct of the same fields, and the class is called with those.
+def _from_dict(tp: Any) -> Callable[[Any], Any]:
     import msgspec
 
-    unset = msgspec.UNSET
-    needed = _required(tp)
-    struct = msgspec.defstruct(
-        tp.__name__,
-        [
-            (field.name, field.type)
-            if field.name in needed
-            else (field.name, field.type | msgspec.UnsetType, unset)
-            for field in sorted(fields, key=lambda field: field.name not in needed)
-        ],
-    )
-    read_struct = msgspec.json.Decoder(struct).decode
-
-    def read_and_call(line: bytes) -> Any:
-        parts = read_struct(line)
-        given = {name: getattr(parts, name) for name in struct.__struct_fields__}
-        given = {name: value for name, value in given.items() if value is not unset}
-        record = tp(**{f.init: given[f.name] for f in fields if f.init and f.name in given})
-        for field in fields:
-            if field.init is None and field.name in given:
-                object.__setattr__(record, field.name, given[field.name])
-        return record
-
-    return read_and_call
+    return functools.partial(msgspec.convert, type=tp)
 
 
 def _required(tp: Any) -> set[str]:
@@ -362,57 +218,6 @@ def _required(tp: Any) -> set[str]:
             if f.init and f.default is missing and f.default_factory is missing
         }
     return set(tp._fields) - set(tp._field_defaults)
-
-
-def _json_reader(tp: Any) -> Callable[[bytes], Any]:
-    import msgspec
-
-    try:
-        foreign = _foreign_type(msgspec.inspect.type_info(tp), set())
-        read = msgspec.json.Decoder(tp).decode
-    except (TypeError, NameError) as error:
-        raise UnsupportedTypeError(f"`{type_name(tp)}` cannot be read from JSON: {error}") from None
-    if foreign is not None:
-        raise UnsupportedTypeError(f"`{type_name(foreign)}` cannot be read from JSON")
-    return read
-
-
-def _foreign_type(info: Any, seen: set[int]) -> Any:
-    """The first type below a type that msgspec leaves to hooks, which Gaia has none of."""
-    import msgspec
-
-    if isinstance(info, msgspec.inspect.CustomType):
-        return info.cls
-    if id(info) in seen:
-        return None
-    seen.add(id(info))
-    parts: Any = info if isinstance(info, tuple) else ()
-    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
-        parts = [getattr(info, name) for name in info.__struct_fields__]
-    return next((found for part in parts if (found := _foreign_type(part, seen))), None)
-
-
-def _json_writer(tp: Any) -> Callable[[Any], Any] | None:
-    """What turns a value into plain JSON values, and refuses one that would not be read again;
-    None where any JSON value will do."""
-    import msgspec
-
-    if tp in (Any, dict) or typing.get_args(tp) == (str, Any):
-        return None
-    simplify = functools.partial(msgspec.to_builtins, str_keys=True)
-
-    def write(value: Any) -> Any:
-        plain = simplify(value)
-        try:
-            msgspec.convert(plain, tp, str_keys=True)
-        except msgspec.ValidationError as error:
-            message = str(error)
-            if " - at " not in message:
-                message = f"expected `{type_name(tp)}`, got `{type_name(type(value))}`"
-            raise TypeError(message[0].lower() + message[1:]) from None
-        return plain
-
-    return write
 
 
 def _renames(tp: Any) -> bool:

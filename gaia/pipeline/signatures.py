@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from gaia.pipeline.operators import Context
-from gaia.pipeline.records import type_name
+from gaia.pipeline.type_names import type_name
 
 UNKNOWN = object()
 """Stands for a type that the annotations do not tell."""

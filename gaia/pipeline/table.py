@@ -11,8 +11,9 @@ from gaia.pipeline import signatures, wiring
 from gaia.pipeline.graph import Call, Format, JoinInput, Node, Step, Write
 from gaia.pipeline.operators import Context, Mapper
 from gaia.pipeline.output import Output, check_table_name
-from gaia.pipeline.records import record_type, type_name
+from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN
+from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import label
 
 if TYPE_CHECKING:
@@ -206,9 +207,15 @@ class PTable(Generic[T]):
         """
         name = self._step_name(output, name, prefix="as_")
         tp = self._node.type
-        if record_type(tp).kind not in ("str", "bytes", "json"):
+        takes = record_type(tp).kind
+        if takes not in ("str", "bytes", "json"):
             raise PipelineError(
                 f"expected a table of str, bytes or dict, got one of `{type_name(tp)}`", step=name
+            )
+        wiring.check_type(name, output)
+        if takes == "json" and record_type(output).from_dict is None:
+            raise PipelineError(
+                f"expected a class to read dicts as, got `{type_name(output)}`", step=name
             )
         return self._add(name, Call.AS, output, (), output)
 

@@ -7,9 +7,10 @@ from gaia.errors import PipelineError
 from gaia.pipeline import signatures
 from gaia.pipeline.graph import Node
 from gaia.pipeline.operators import Joiner, Mapper
-from gaia.pipeline.records import UnsupportedTypeError, record_type, type_name
+from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN, accepts, misfit, parameter_types
 from gaia.pipeline.travel import dumps
+from gaia.pipeline.type_names import UnsupportedTypeError, type_name
 
 
 def check_type(step: str, tp: Any) -> None:

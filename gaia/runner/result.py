@@ -13,15 +13,9 @@ import attrs
 from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.manifest import Manifest, Shard, read_manifest
-from gaia.pipeline.records import (
-    SCALARS,
-    Field,
-    UnsupportedTypeError,
-    describe,
-    record_type,
-    same_shape,
-    type_name,
-)
+from gaia.pipeline.fields import SCALARS, Field
+from gaia.pipeline.records import describe, record_type, same_shape
+from gaia.pipeline.type_names import UnsupportedTypeError, type_name
 from gaia.runner.inputs import codec_for, open_lines
 from gaia.runner.splits import shard_lines
 

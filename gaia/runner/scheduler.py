@@ -81,106 +81,93 @@ def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str)
     Raises:
         GaiaError: A task failed, or a table could not be committed.
     """
-    progress = Progress()
     begin = time.perf_counter()
     scratch = tempfile.mkdtemp(prefix="run-", dir=os.path.join(dest, OWN))
+    run = _Execution(plan.pipeline, engine, dest, scratch)
     try:
         for stage in plan.stages:
-            if stage.source is not None:
-                tasks = reads[stage.name]
-            else:
-                tasks = join_tasks(stage, progress.manifests, dest)
-            _run_stage(plan.pipeline, stage, tasks, engine, dest, scratch, progress)
+            run.stage(stage, reads.get(stage.name))
     finally:
         engine.close()
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_record(plan, progress, time.perf_counter() - begin, dest)
-    return progress
+    _write_record(plan, run.progress, time.perf_counter() - begin, dest)
+    return run.progress
 
 
-def _run_stage(
-    pipeline: str,
-    stage: Stage,
-    tasks: list[Task],
-    engine: Engine,
-    dest: str,
-    scratch: str,
-    progress: Progress,
-) -> None:
-    begin = time.perf_counter()
-    bundles = tempfile.mkdtemp(prefix="bundles-", dir=scratch)
-    # What the records came from stays here: it may be large, and tasks carry their parts of it.
-    shipped = attrs.evolve(stage, source=None)
-    setup = Setup(
-        stage=shipped,
-        run=Run(pipeline, progress.freq_maps.copy(), progress.counters.copy()),
-        folder=bundles,
-    )
-    reports = sorted(engine.map(run_task, setup, tasks), key=lambda report: report.task)
-    counters: Counter[str] = Counter()
-    freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
-    for report in reports:
-        counters.update(report.counters)
-        for name, counts in report.freq_maps.items():
-            freq_maps[name].update(counts)
-    for table in stage.tables():
-        progress.manifests[table.name] = _commit(
-            table, reports, dict(counters), engine, dest, scratch
+@attrs.define
+class _Execution:
+    """A run on its way: `scratch` holds what nobody is to see yet."""
+
+    pipeline: str
+    engine: Engine
+    dest: str
+    scratch: str
+    progress: Progress = attrs.field(factory=Progress)
+
+    def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
+        """Runs a stage's tasks (of a join, those for the shards as they were written) and commits
+        its tables."""
+        begin = time.perf_counter()
+        progress = self.progress
+        if tasks is None:
+            tasks = join_tasks(stage, progress.manifests, self.dest)
+        bundles = tempfile.mkdtemp(prefix="bundles-", dir=self.scratch)
+        setup = Setup(
+            # The source stays here: it may be large, and tasks carry their parts of it.
+            stage=attrs.evolve(stage, source=None),
+            run=Run(self.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
+            folder=bundles,
         )
-    shutil.rmtree(bundles)
-    progress.counters.update(counters)
-    for name, counts in freq_maps.items():
-        progress.freq_maps[name].update(counts)
-    progress.stages.append(
-        StageRecord(
-            name=stage.name,
-            tasks=len(tasks),
-            elapsed=time.perf_counter() - begin,
-            counters=dict(counters),
-            parse_errors=tuple(error for report in reports for error in report.parse_errors)[
-                :_SHOWN_ERRORS
-            ],
+        reports = sorted(self.engine.map(run_task, setup, tasks), key=lambda report: report.task)
+        counters: Counter[str] = Counter()
+        for report in reports:
+            counters.update(report.counters)
+        for table in stage.tables():
+            progress.manifests[table.name] = self.commit(table, reports, dict(counters))
+        shutil.rmtree(bundles)
+        progress.counters.update(counters)
+        for report in reports:
+            for name, counts in report.freq_maps.items():
+                progress.freq_maps[name].update(counts)
+        errors = [error for report in reports for error in report.parse_errors]
+        progress.stages.append(
+            StageRecord(
+                name=stage.name,
+                tasks=len(tasks),
+                elapsed=time.perf_counter() - begin,
+                counters=dict(counters),
+                parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+            )
         )
-    )
 
-
-def _commit(
-    table: Table,
-    reports: list[TaskReport],
-    counters: dict[str, int],
-    engine: Engine,
-    dest: str,
-    scratch: str,
-) -> Manifest:
-    """Turns the bundles of a stage's tasks into the table's folder."""
-    ending = suffix(table.format.value, table.compression.value)
-    folder = os.path.join(scratch, table.name)
-    os.mkdir(folder)
-    layout = Layout(
-        table=table.name,
-        folder=folder,
-        suffix=ending,
-        compression=table.compression.value,
-        level=table.level,
-        shards=table.shards,
-        max_shard_bytes=table.max_shard_bytes,
-    )
-    jobs = _shard_jobs(table, reports)
-    batches = list(_batches(jobs, 4 * engine.workers))
-    shards = [shard for made in engine.map(make_shards, layout, batches) for shard in made]
-    shards.sort(key=_by_key)
-    manifest = Manifest(
-        table=table.name,
-        format=table.format.value,
-        compression=table.compression.value,
-        sharding="custom" if table.shards is None else "mod",
-        record=describe(table.type),
-        shards=tuple(shards),
-    )
-    write_counters(folder, counters)
-    write_manifest(folder, manifest)
-    publish(folder, os.path.join(dest, table.name))
-    return manifest
+    def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
+        """Turns the bundles of a stage's tasks into the table's folder."""
+        folder = os.path.join(self.scratch, table.name)
+        os.mkdir(folder)
+        layout = Layout(
+            table=table.name,
+            folder=folder,
+            suffix=suffix(table.format.value, table.compression.value),
+            compression=table.compression.value,
+            level=table.level,
+            shards=table.shards,
+            max_shard_bytes=table.max_shard_bytes,
+        )
+        batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
+        made = self.engine.map(make_shards, layout, batches)
+        shards = sorted((shard for batch in made for shard in batch), key=_by_key)
+        manifest = Manifest(
+            table=table.name,
+            format=table.format.value,
+            compression=table.compression.value,
+            sharding="custom" if table.shards is None else "mod",
+            record=describe(table.type),
+            shards=tuple(shards),
+        )
+        write_counters(folder, counters)
+        write_manifest(folder, manifest)
+        publish(folder, os.path.join(self.dest, table.name))
+        return manifest
 
 
 def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:

@@ -10,7 +10,8 @@ from gaia.io.files import InputFile, expand
 from gaia.io.manifest import Manifest, read_manifest
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
-from gaia.pipeline.records import same_shape, type_name
+from gaia.pipeline.records import same_shape
+from gaia.pipeline.type_names import type_name
 from gaia.runner.inputs import Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 

@@ -12,8 +12,9 @@ from typing import Any
 import attrs
 
 from gaia import _core
-from gaia.errors import GaiaError, InputError
+from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Bundle
+from gaia.io.files import reason
 from gaia.pipeline.graph import Call, Custom, ModN
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Stage, Table
@@ -144,7 +145,7 @@ class _TaskRun:
             return "do", mapper.do
         if branch.call is Call.AS:
             if record_type(takes).kind == "json":
-                return "convert", _converter(branch.type)
+                return "convert", record_type(branch.type).from_dict
             return "parse", _core.Codec(record_type(branch.type), "txt")
         return branch.call.value, _with_arguments(branch.function, branch.args)
 
@@ -220,7 +221,10 @@ class _TaskRun:
 
     def _bundles(self) -> Iterator[Bundle]:
         for table, path, output in self.outputs:
-            index, names = output.finish()
+            try:
+                index, names = output.finish()
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {reason(error)}") from None
             yield Bundle(table.name, path, index, tuple(names))
 
     def _counters(self, read: int, targets: list[_core.Context[Any]]) -> dict[str, int]:
@@ -243,10 +247,3 @@ class _TaskRun:
 def _with_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Any], Any]:
     """The function as one of a single record."""
     return (lambda record: function(record, *args)) if args else function
-
-
-def _converter(tp: Any) -> Callable[[Any], Any]:
-    """Turns dicts into records by the names of their fields."""
-    import msgspec
-
-    return lambda record: msgspec.convert(record, tp)
