@@ -80,10 +80,12 @@ class TaskState:
     freq_maps: dict[str, Counter[Any]]
     input_file: str
     input_pos: int
-    failed: tuple[str, str] | None
-    """The step that raised and the `repr` of its record."""
     parse_errors: tuple[int, list[tuple[int, str]]]
     """How many records failed to parse; position and message of the first of them."""
+
+    def blame(self, error: BaseException) -> tuple[str, str] | None:
+        """The step that an exception came out of and the `repr` of its record, or None where it
+        came out of no step."""
 
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""

@@ -5,6 +5,7 @@ writes, shards and joins every `(word, 1)`.
 """
 
 import sys
+from collections import defaultdict
 
 import attrs
 
@@ -33,17 +34,17 @@ class Combine(gaia.Mapper[str, WordCount]):
 
 class Pairs(gaia.Mapper[str, WordCount]):
     def do(self, line: str, ctx: gaia.Context[WordCount]) -> None:
+        write = ctx.write
         for w in line.split():
-            ctx.write(WordCount(w, 1))
+            write(WordCount(w, 1))
 
 
 class Sum(gaia.Joiner[WordCount]):
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts: defaultdict[str, int] = defaultdict(int)
 
     def on_word_count(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None:
-        d, word = self.counts, record.word
-        d[word] = d.get(word, 0) + record.count
+        self.counts[record.word] += record.count
 
     def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
         for word, count in self.counts.items():

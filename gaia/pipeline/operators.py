@@ -93,7 +93,8 @@ class Mapper(Operator[Out], Generic[In_contra, Out]):
     """Sees the records of a table one by one, and writes any number of records for each.
 
     Subclass as `Mapper[In, Out]` and define `do`. A mapper is made anew for every task from the
-    arguments given to `map`, so its state is that of one task.
+    arguments given to `map`, so its state is that of one task. A record may go to several steps, so
+    none should change it.
 
     >>> import gaia
     >>> class Longer(gaia.Mapper[str, int]):

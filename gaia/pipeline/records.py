@@ -59,8 +59,8 @@ def record_type(tp: Any) -> RecordType:
     >>> record_type(set)
     Traceback (most recent call last):
     ...
-    gaia.pipeline.type_names.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, or an \
-attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, got `set`
+    gaia.pipeline.type_names.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, \
+or an attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, got `set`
     """
     if isinstance(tp, Hashable) and not isinstance(tp, str):
         return _record_type(tp)

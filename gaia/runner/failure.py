@@ -19,8 +19,8 @@ def step_error(error: BaseException, step: str, state: _core.TaskState) -> StepE
     `step` is the one whose hook was running, where the exception did not come from a record.
     """
     lines = []
-    if state.failed is not None:
-        step, record = state.failed
+    if blamed := state.blame(error):
+        step, record = blamed
         if state.input_file:
             lines.append(f"  input: {state.input_file}, position {state.input_pos}")
         shown = record if len(record) <= _SHOWN else f"{record[:_SHOWN]}..."

@@ -16,7 +16,7 @@ from gaia.runner.inputs import Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
 _MIN_SPLIT = 1 << 20
-_MAX_SPLIT = 64 << 20
+_MAX_SPLIT = 128 << 20
 _TASKS_PER_WORKER = 8
 # What a compressed file counts for when tasks are made of a similar size.
 _EXPANSION = 4
@@ -25,7 +25,7 @@ _EXPANSION = 4
 def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> list[Task]:
     """The tasks of a stage that reads.
 
-    Plain files are cut at about `total / (8 x workers)` bytes, from 1 MiB to 64 MiB; small files
+    Plain files are cut at about `total / (8 x workers)` bytes, from 1 MiB to 128 MiB; small files
     are put together up to that size; a compressed file is never cut.
 
     Raises:

@@ -209,7 +209,7 @@ class _TaskRun:
             try:
                 count += _core.feed_lines(lines, codec, target, not source.ours)
             except (ValueError, TypeError) as error:
-                if not source.ours or self.state.failed:
+                if not source.ours or self.state.blame(error):
                     raise
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::cell::GilCell;
 use crate::codec::Codec;
@@ -31,8 +31,14 @@ pub struct TaskState {
 struct Errors {
     count: u64,
     first: Vec<(u64, String)>,
-    /// The innermost step whose code raised the exception that is on its way up, and its record.
-    failed: Option<(Py<PyString>, String)>,
+    failed: Option<Failed>,
+}
+
+/// The innermost step that an exception came out of, and the `repr` of its record.
+struct Failed {
+    error: Py<PyBaseException>,
+    step: Py<PyString>,
+    record: String,
 }
 
 #[pymethods]
@@ -68,14 +74,19 @@ impl TaskState {
         self.position.load(Relaxed)
     }
 
-    /// The step that raised and the `repr` of its record, or None where no step did.
-    #[getter]
-    fn failed(&self, py: Python<'_>) -> PyResult<Option<(Py<PyString>, String)>> {
+    /// The step that an exception came out of and the `repr` of its record, or None where it came
+    /// out of no step.
+    fn blame(
+        &self,
+        error: &Bound<'_, PyBaseException>,
+    ) -> PyResult<Option<(Py<PyString>, String)>> {
+        let py = error.py();
         let errors = self.errors.borrow_mut(py)?;
-        Ok(errors
+        let failed = errors
             .failed
             .as_ref()
-            .map(|(step, record)| (step.clone_ref(py), record.clone())))
+            .filter(|failed| failed.error.is(error));
+        Ok(failed.map(|failed| (failed.step.clone_ref(py), failed.record.clone())))
     }
 
     /// How many records failed to parse, and position and message of the first of them.
@@ -104,15 +115,30 @@ impl TaskState {
         Ok(())
     }
 
+    /// Notes the step that an exception comes out of, unless it was noted further in.
     #[cold]
-    fn failed_at(&self, step: &Py<PyString>, record: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn failed_at(
+        &self,
+        step: &Py<PyString>,
+        record: &Bound<'_, PyAny>,
+        error: &PyErr,
+    ) -> PyResult<()> {
         let py = record.py();
+        let error = error.value(py);
+        let shown = record
+            .repr()
+            .map_or_else(|_| String::new(), |repr| repr.to_string());
         let mut errors = self.errors.borrow_mut(py)?;
-        if errors.failed.is_none() {
-            let shown = record
-                .repr()
-                .map_or_else(|_| String::new(), |repr| repr.to_string());
-            errors.failed = Some((step.clone_ref(py), shown));
+        if !errors
+            .failed
+            .as_ref()
+            .is_some_and(|failed| failed.error.is(error))
+        {
+            errors.failed = Some(Failed {
+                error: error.clone().unbind(),
+                step: step.clone_ref(py),
+                record: shown,
+            });
         }
         Ok(())
     }
@@ -204,14 +230,15 @@ impl Context {
         self.send(record, shard, false)
     }
 
-    #[pyo3(signature = (counter, n=1))]
-    fn inc(&self, py: Python<'_>, counter: &Bound<'_, PyString>, n: i64) -> PyResult<()> {
+    #[pyo3(signature = (counter, n=None))]
+    fn inc(&self, counter: &Bound<'_, PyString>, n: Option<&Bound<'_, PyInt>>) -> PyResult<()> {
+        let py = counter.py();
+        let n = n.map_or_else(|| 1.into_pyobject(py), |n| Ok(n.clone()))?;
         let counters = self.state.get().counters.bind(py);
-        let old = match counters.get_item(counter)? {
-            Some(old) => old.extract::<i64>()?,
-            None => 0,
-        };
-        counters.set_item(counter, old + n)
+        match counters.get_item(counter)? {
+            Some(old) => counters.set_item(counter, old.add(n)?),
+            None => counters.set_item(counter, n),
+        }
     }
 
     fn freq_map<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
@@ -317,7 +344,9 @@ impl Context {
                 if let Err(failure) = output.write(record, shard) {
                     // A record that cannot be encoded is the mistake of the step that wrote it.
                     if fed || failure.by_write {
-                        self.state.get().failed_at(&output.step, record)?;
+                        self.state
+                            .get()
+                            .failed_at(&output.step, record, &failure.error)?;
                     }
                     return Err(failure.error);
                 }
@@ -325,7 +354,7 @@ impl Context {
         }
         for consumer in &self.consumers {
             if let Err(error) = consumer.take(record, self.state.get()) {
-                self.state.get().failed_at(&consumer.step, record)?;
+                self.state.get().failed_at(&consumer.step, record, &error)?;
                 return Err(error);
             }
         }

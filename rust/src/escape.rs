@@ -2,17 +2,24 @@
 
 use std::borrow::Cow;
 
+/// The letter behind the backslash, for every byte that needs one.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    letters[b'\\' as usize] = b'\\';
+    letters[b'\t' as usize] = b't';
+    letters[b'\n' as usize] = b'n';
+    letters[b'\r' as usize] = b'r';
+    letters
+};
+
 /// Appends text with everything escaped that would end a field or a line.
 pub fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut done = 0;
     for (i, &byte) in text.iter().enumerate() {
-        let letter = match byte {
-            b'\\' => b'\\',
-            b'\t' => b't',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            _ => continue,
-        };
+        let letter = LETTERS[usize::from(byte)];
+        if letter == 0 {
+            continue;
+        }
         out.extend_from_slice(&text[done..i]);
         out.extend_from_slice(&[b'\\', letter]);
         done = i + 1;
