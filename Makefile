@@ -35,7 +35,7 @@ $(VENV)/ready: pyproject.toml | check-python check-rust
 	@touch $@
 
 check-python:
-	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Gaia needs Python 3.11 or later with its venv module; name one as: make PYTHON=python3.12" >&2; \
 	  exit 1; }
 

@@ -130,7 +130,7 @@ def compress(raw: bytes, codec: str, level: int) -> bytes:
     """One frame of `raw`; of nothing, the content of a valid empty file."""
 
 def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
-    """Appends byte ranges `(path, offset, length)` of files to the file at `target`."""
+    """Makes a new file at `target` of byte ranges `(path, offset, length)` of others."""
 
 def die_with_parent() -> None:
     """Has this process killed when its parent dies, where the system can do it."""

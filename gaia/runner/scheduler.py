@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -82,9 +83,10 @@ def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str)
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    scratch = tempfile.mkdtemp(prefix="run-", dir=os.path.join(dest, OWN))
+    scratch = os.path.join(dest, OWN, f"run-{secrets.token_hex(4)}")
     run = _Execution(plan.pipeline, engine, dest, scratch)
     try:
+        os.mkdir(scratch)
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
     finally:

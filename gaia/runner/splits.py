@@ -53,14 +53,18 @@ def split_bytes(total: int, workers: int) -> int:
 
 
 def join_tasks(stage: Stage, manifests: dict[str, Manifest], dest: str) -> list[Task]:
-    """The tasks of a join: one for each shard."""
+    """The tasks of a join: one for each shard, the largest first, so that none is left over when
+    the others are done."""
 
     def lines(entry: Input, shard: int) -> Lines:
         return shard_lines(manifests[entry.table], os.path.join(dest, entry.table), shard)
 
+    def size(shard: int) -> int:
+        return sum(manifests[entry.table].shards[shard].raw_bytes for entry in stage.inputs)
+
     return [
         Task(shard, tuple(lines(entry, shard) for entry in stage.inputs), shard)
-        for shard in range(stage.shards or 0)
+        for shard in sorted(range(stage.shards or 0), key=size, reverse=True)
     ]
 
 

@@ -139,18 +139,12 @@ impl Bundle {
     }
 }
 
-/// Appends byte ranges `(path, offset, length)` of files to the file at `target`, by the kernel's
+/// Makes a new file at `target` of byte ranges `(path, offset, length)` of others, by the kernel's
 /// own copy where it has one.
 #[pyfunction]
 pub fn concat(py: Python<'_>, target: PathBuf, ranges: Vec<(PathBuf, u64, u64)>) -> PyResult<()> {
     py.detach(|| {
-        // Not in append mode: the kernel refuses to copy into such a file.
-        let mut out = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&target)?;
-        out.seek(SeekFrom::End(0))?;
+        let mut out = File::create_new(&target)?;
         let mut open: Option<(PathBuf, File)> = None;
         for (path, offset, length) in ranges {
             let (path, mut file) = match open.take() {

@@ -122,6 +122,9 @@ impl Codec {
                         out.push(b'\t');
                     }
                     let value = class.get(record, i)?;
+                    if text::write_common(&field.kind, &value, out) {
+                        continue;
+                    }
                     if field.optional && value.is_none() {
                         out.extend_from_slice(text::NULL);
                     } else {

@@ -131,25 +131,17 @@ impl Output {
         &self,
         record: &Bound<'_, PyAny>,
         explicit: Option<&Bound<'_, PyAny>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Box<Failure>> {
         let codec = self.codec.get();
-        let by_step = |error| Failure {
-            error,
-            by_write: false,
-        };
-        codec.shape.check(record).map_err(by_step)?;
+        let failure = |by_write| move |error| Box::new(Failure { error, by_write });
+        codec.shape.check(record).map_err(failure(false))?;
         // User functions run before the state is borrowed, so they may write as well.
         let place = match explicit {
-            Some(shard) => self.explicit(shard).map_err(by_step)?,
-            None => self.place(record).map_err(|error| Failure {
-                error,
-                by_write: true,
-            })?,
+            Some(shard) => self.explicit(shard).map_err(failure(false))?,
+            None => self.place(record).map_err(failure(true))?,
         };
-        self.add(record, place).map_err(|error| Failure {
-            error,
-            by_write: codec.has_own_text(),
-        })
+        self.add(record, place)
+            .map_err(failure(codec.has_own_text()))
     }
 
     fn place(&self, record: &Bound<'_, PyAny>) -> PyResult<Place> {

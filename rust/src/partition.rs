@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::Shape;
-use crate::value::{mismatch, raw_bytes, small, utf8};
+use crate::value::{ascii, mismatch, raw_bytes, small, utf8};
 
 const KEY: &str = "the key";
 
@@ -50,6 +50,9 @@ impl Partitioner {
     }
 
     fn of_value(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+        if let Some(text) = ascii(value) {
+            return Ok(self.of_bytes(text));
+        }
         if value.is_instance_of::<PyString>() {
             Ok(self.of_bytes(utf8(KEY, value)?))
         } else if value.is_instance_of::<PyInt>() {

@@ -110,6 +110,7 @@ impl Class {
     }
 
     /// Field `i` of a record that `check` has passed.
+    #[inline]
     pub fn get<'py>(&self, record: &Bound<'py, PyAny>, i: usize) -> PyResult<Bound<'py, PyAny>> {
         let py = record.py();
         match &self.layout {
@@ -123,10 +124,7 @@ impl Class {
                         .cast::<*mut ffi::PyObject>();
                     Bound::from_borrowed_ptr_or_opt(py, *slot)
                 };
-                value.ok_or_else(|| {
-                    let (name, label) = (&self.name, &self.fields[i].label);
-                    PyAttributeError::new_err(format!("{label} of this `{name}` is not set"))
-                })
+                value.ok_or_else(|| self.unset(i))
             }
             Layout::Attributes => record.getattr(self.fields[i].name.bind(py)),
             // SAFETY: `check` has shown that it is this NamedTuple, which has a value per field.
@@ -137,6 +135,12 @@ impl Class {
                     .to_owned())
             },
         }
+    }
+
+    #[cold]
+    fn unset(&self, i: usize) -> PyErr {
+        let (name, label) = (&self.name, &self.fields[i].label);
+        PyAttributeError::new_err(format!("{label} of this `{name}` is not set"))
     }
 
     /// A record of the values that `next` gives for its fields, in their order; None if it has no

@@ -9,7 +9,8 @@ use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 use crate::escape::{escape, escape_bytes, parse_int, unescape};
 use crate::json;
 use crate::value::{
-    Integer, Kind, boolean, explained, float, integer, mismatch, raw_bytes, refused, utf8,
+    Integer, Kind, ascii, boolean, exact_small, explained, float, integer, mismatch, raw_bytes,
+    refused, utf8,
 };
 
 pub const NULL: &[u8] = b"\\N";
@@ -17,6 +18,22 @@ pub const NULL: &[u8] = b"\\N";
 const SHORT: usize = 64;
 /// How much of a bad value a message shows.
 const SHOWN: usize = 60;
+
+/// Writes the commonest values, ASCII text and ints of the machine's size; false if it is another.
+#[inline]
+pub fn write_common(kind: &Kind, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> bool {
+    match kind {
+        Kind::Str => ascii(value).is_some_and(|text| {
+            escape(text, out);
+            true
+        }),
+        Kind::Int => exact_small(value).is_some_and(|int| {
+            out.extend_from_slice(itoa::Buffer::new().format(int).as_bytes());
+            true
+        }),
+        _ => false,
+    }
+}
 
 /// Appends one value with everything escaped that would end a field or a line.
 pub fn write_kind(

@@ -102,6 +102,32 @@ fn place(label: &str) -> String {
     }
 }
 
+/// The text of a str that is ASCII, which most are, without a call into Python.
+#[inline]
+pub fn ascii<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    let str = value.as_ptr();
+    // SAFETY: the checks show a compact ASCII str, whose characters stand as bytes at its data and
+    // live as long as it does.
+    unsafe {
+        if ffi::PyUnicode_CheckExact(str) == 0 || ffi::PyUnicode_IS_COMPACT_ASCII(str) == 0 {
+            return None;
+        }
+        let length = ffi::PyUnicode_GET_LENGTH(str).unsigned_abs();
+        Some(std::slice::from_raw_parts(
+            ffi::PyUnicode_DATA(str).cast(),
+            length,
+        ))
+    }
+}
+
+/// The value of an int (not of a subclass) of the machine's size.
+#[inline]
+pub fn exact_small(value: &Bound<'_, PyAny>) -> Option<i64> {
+    // SAFETY: a plain predicate on a live object.
+    let exact = unsafe { ffi::PyLong_CheckExact(value.as_ptr()) } != 0;
+    if exact { small(value) } else { None }
+}
+
 /// The UTF-8 bytes of a str.
 pub fn utf8<'a>(label: &str, value: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
     let Ok(text) = value.cast::<PyString>() else {
