@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gaia
 from gaia._core import Codec
 from gaia.pipeline.records import record_type
 from gaia.pipeline.type_names import UnsupportedTypeError
@@ -440,3 +441,25 @@ def test_a_refusal_does_not_repeat_an_endless_value() -> None:
     with pytest.raises(ValueError, match="expected `int`") as caught:
         codec(int).decode(b"1" * 100_000)
     assert len(str(caught.value)) < 1000
+
+
+class Tags:
+    """Holds what no field could, and has a text of its own."""
+
+    def __init__(self, tags: set[str]) -> None:
+        self.tags = tags
+
+    def to_text(self) -> str:
+        return ",".join(sorted(self.tags))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Tags":
+        return cls(set(text.split(",")))
+
+
+def test_a_class_with_a_text_of_its_own_may_hold_anything() -> None:
+    line = codec(Tags).encode(Tags({"b", "a"}))
+    assert line == b"a,b"
+    assert codec(Tags).decode(line).tags == {"a", "b"}
+    with pytest.raises(gaia.PipelineError, match="`Tags` has only its own text; use gaia.TXT"):
+        gaia.Pipeline("p").from_records([Tags({"a"})]).write("tags", gaia.JSONL)

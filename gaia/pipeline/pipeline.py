@@ -101,7 +101,10 @@ class Pipeline:
         A line that does not parse is counted as a parse error and left out; blank lines are no
         records.
         """
-        specs = _specs(name or "read_jsonl", paths)
+        step = name or "read_jsonl"
+        wiring.check_type(step, type)
+        wiring.check_format(step, type, Format.JSONL)
+        specs = _specs(step, paths)
         return self._read(Files(specs, Format.JSONL), type, name, "read_jsonl")
 
     @overload

@@ -3,7 +3,7 @@
 A record is a `str`, `bytes`, `int`, `float`, `bool` or `dict` (JSON), or an instance of an attrs
 class, a dataclass, a NamedTuple or a msgspec.Struct whose fields are of those types, of `datetime`,
 `date` or an `Enum`, optional, or of anything that msgspec can read from JSON: lists, tuples, dicts,
-nested records.
+nested records. A class with `to_text` and a class method `from_text` may hold anything, in TXT.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ or an attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a reco
     """
     if isinstance(tp, Hashable) and not isinstance(tp, str):
         return _record_type(tp)
-    raise UnsupportedTypeError(f"expected {_SUPPORTED} as the type of a record, got {tp!r}")
+    raise _unsupported(tp)
 
 
 @functools.cache
@@ -74,12 +74,23 @@ def _record_type(tp: Any) -> RecordType:
     if tp is dict or typing.get_origin(tp) is dict:
         read = json_reader(tp)
         return RecordType(tp, "json", encode=json_writer(tp), decode=read, from_json=read)
-    found = _fields_of(tp)
-    if found is None:
-        raise UnsupportedTypeError(
-            f"expected {_SUPPORTED} as the type of a record, got `{type_name(tp)}`"
-        )
-    fields, build = found
+    if not isinstance(tp, type):
+        raise _unsupported(tp)
+    from_text = getattr(tp, "from_text", None)
+    if (from_text is None) != (getattr(tp, "to_text", None) is None):
+        has, lacks = ("from_text", "to_text") if from_text else ("to_text", "from_text")
+        raise UnsupportedTypeError(f"`{type_name(tp)}` defines `{has}` but not `{lacks}`")
+    try:
+        return attrs.evolve(_class_type(tp), from_text=from_text)
+    except UnsupportedTypeError:
+        if from_text is None:
+            raise
+        # A class with a text of its own may hold anything; there is no JSON of it.
+        return RecordType(tp, "class", build="call", from_text=from_text)
+
+
+def _class_type(tp: type) -> RecordType:
+    fields, build = _fields_of(tp)
     if not fields:
         raise UnsupportedTypeError(
             f"`{type_name(tp)}` has no fields; a record needs at least one field"
@@ -93,20 +104,20 @@ def _record_type(tp: Any) -> RecordType:
             {field.name: field.init for field in fields},
             _required(tp),
         )
-    from_text = getattr(tp, "from_text", None)
-    if (from_text is None) != (getattr(tp, "to_text", None) is None):
-        has, lacks = ("from_text", "to_text") if from_text else ("to_text", "from_text")
-        raise UnsupportedTypeError(f"`{type_name(tp)}` defines `{has}` but not `{lacks}`")
     return RecordType(
         type=tp,
         kind="class",
         fields=fields,
         build=build,
-        from_text=from_text,
         to_json=json_writer(tp) if _renames(tp) else None,
         from_json=from_json,
         from_dict=from_dict,
     )
+
+
+def _unsupported(tp: Any) -> UnsupportedTypeError:
+    shown = repr(tp) if isinstance(tp, str) else f"`{type_name(tp)}`"
+    return UnsupportedTypeError(f"expected {_SUPPORTED} as the type of a record, got {shown}")
 
 
 def field_names(tp: Any) -> tuple[str, ...]:
@@ -131,10 +142,8 @@ def plain_key(value: Any) -> Any:
     return value
 
 
-def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
-    """The fields of a record class and how it is built, or None for another type."""
-    if not isinstance(tp, type):
-        return None
+def _fields_of(tp: type) -> tuple[tuple[Field, ...], str]:
+    """The fields of a record class and how it is built."""
     if attrs.has(tp):
         specs: list[tuple[str, str | None]] = [
             (a.name, a.alias if a.init else None) for a in attrs.fields(tp)
@@ -153,12 +162,12 @@ def _fields_of(tp: Any) -> tuple[tuple[Field, ...], str] | None:
         stores = False
         hooks = ()
     else:
-        return None
+        raise _unsupported(tp)
     stores = (
         stores
         and all(init for _, init in specs)
         and not any(hasattr(tp, hook) for hook in hooks)
-        and tp.__new__ is object.__new__
+        and not any("__new__" in vars(base) for base in tp.__mro__[:-1])
         and _is_generated(tp)
         and "_attrs_cached_hash" not in dir(tp)
     )

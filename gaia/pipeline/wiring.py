@@ -5,7 +5,7 @@ from typing import Any
 
 from gaia.errors import PipelineError
 from gaia.pipeline import signatures
-from gaia.pipeline.graph import Node
+from gaia.pipeline.graph import Format, Node
 from gaia.pipeline.operators import Joiner, Mapper
 from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN, accepts, misfit, parameter_types
@@ -19,6 +19,16 @@ def check_type(step: str, tp: Any) -> None:
         record_type(tp)
     except UnsupportedTypeError as error:
         raise PipelineError(str(error), step=step) from None
+
+
+def check_format(step: str, tp: Any, format: Format) -> None:
+    """Refuses JSON for a class that has only a text of its own."""
+    if format is Format.JSONL and record_type(tp).from_json is None:
+        raise PipelineError(
+            f"expected fields that JSON can hold, but `{type_name(tp)}` has only its own text; "
+            "use gaia.TXT",
+            step=step,
+        )
 
 
 def check_travels(step: str, user_code: Any, args: tuple[Any, ...]) -> None:
