@@ -461,5 +461,5 @@ def test_a_class_with_a_text_of_its_own_may_hold_anything() -> None:
     line = codec(Tags).encode(Tags({"b", "a"}))
     assert line == b"a,b"
     assert codec(Tags).decode(line).tags == {"a", "b"}
-    with pytest.raises(gaia.PipelineError, match="`Tags` has only its own text; use gaia.TXT"):
+    with pytest.raises(gaia.PipelineError, match="`Tags` has only its own text"):
         gaia.Pipeline("p").from_records([Tags({"a"})]).write("tags", gaia.JSONL)
