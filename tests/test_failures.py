@@ -217,6 +217,23 @@ class TestUserCode:
         assert "ctx.write(len(record))" in message
         assert "\n  record: 'one'\n" in message
 
+    def test_an_error_that_user_code_has_handled_is_not_blamed_for_another(
+        self, lines: gaia.PTable[str], dest: Path, workers: int
+    ) -> None:
+        class Handles(gaia.Mapper[str, str]):
+            def do(self, record: str, ctx: gaia.Context[str]) -> None:
+                try:
+                    ctx.write(record, shard=99)
+                except ValueError:
+                    ctx.write(record)
+
+            def on_shard_finish(self, ctx: gaia.Context[str]) -> None:
+                mistake()
+
+        message = failure(to_one_shard(lines.map(Handles, name="step")), dest, workers)
+        assert message.startswith("step `step` failed: ArithmeticError")
+        assert "record:" not in message
+
     def test_a_function_that_returns_the_wrong_type_is_named(
         self, lines: gaia.PTable[str], dest: Path, workers: int
     ) -> None:

@@ -44,6 +44,25 @@ class Sum(gaia.Joiner[WordCount]):
             ctx.write(WordCount(word, count))
 
 
+class KeepSome(gaia.Joiner[WordCount]):
+    """Keeps every third record, by itself or only by what refers to it."""
+
+    def __init__(self) -> None:
+        self.kept: list[WordCount] = []
+        self.keepers: list[Callable[[], WordCount]] = []
+
+    def on_word_count(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None:
+        if record.count % 3 == 0:
+            if record.count % 2:
+                self.kept.append(record)
+            else:
+                self.keepers.append(lambda: record)
+
+    def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
+        for record in self.kept + [keeper() for keeper in self.keepers]:
+            ctx.write(record)
+
+
 class Trace(gaia.Mapper[str, str], gaia.Joiner[str]):
     """Writes, as one record, which of its hooks were called, in order."""
 
@@ -376,6 +395,13 @@ class TestJoins:
         calls = any_job.run()["calls"]
         for shard in range(3):
             assert [call.count("left") for call in calls.records(shard)] == [shard]
+
+    def test_records_that_a_joiner_keeps_stay_as_they_are(self, job: Job) -> None:
+        counts = [WordCount(f"w{number}", number) for number in range(100)]
+        table = job.pipeline.from_records(counts)
+        table.write("counts", gaia.TXT).with_mod_n_sharding(2, "word")
+        kept = job.pipeline.join(KeepSome, [table.bind_with(KeepSome.on_word_count)])
+        assert sorted(job.records_of(kept), key=lambda wc: wc.count) == counts[::3]
 
 
 class TestCounts:
