@@ -42,7 +42,8 @@ def expand(pattern: str) -> list[InputFile]:
     except OSError as error:
         raise InputError(f"cannot read {pattern}: {reason(error)}") from None
     if not files:
-        raise InputError(f"no file matches {pattern!r}")
+        resolved = "" if path == pattern else f" ({path})"
+        raise InputError(f"no file matches {pattern!r}{resolved}")
     return files
 
 

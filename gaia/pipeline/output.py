@@ -46,9 +46,10 @@ class Output(Generic[T]):
 
         Args:
             n: Number of shards; the table gets exactly so many files.
-            key: A field's name, a tuple of them, or a function of the record that returns an int
-                (used as it is, modulo n), str, bytes (by their xxh3-64 fingerprint) or a tuple of
-                these. Without it, a table of single values is spread by the value itself.
+            key: A field's name, a tuple of them, or a function of the record that returns what such
+                fields hold: an int (used as it is, modulo n), a str or bytes (by their xxh3-64
+                fingerprint), a float, bool, date, datetime, Enum or None, or a tuple of these.
+                Without it, a table of single values is spread by the value itself.
 
         Raises:
             PipelineError: No such field, or one whose values have no canonical form.
@@ -106,6 +107,11 @@ class Output(Generic[T]):
         if not isinstance(names, tuple) or not names:
             self._refuse(f"expected a field's name, a tuple of names or a function, got {key!r}")
         for name in names:
+            if described.kind == "json":
+                self._refuse(
+                    f"expected a function of the record as key of a table of dicts, such as "
+                    f"lambda record: record[{name!r}], got {name!r}"
+                )
             if name not in fields:
                 self._refuse(
                     f"expected a field of `{type_name(tp)}`{_listed(list(fields))} as key, "

@@ -174,9 +174,10 @@ class Pipeline:
         """
         name = self._step_name(name, snake_case(label(joiner)))
         if not (isinstance(joiner, type) and issubclass(joiner, Joiner)):
+            made = "one that is made already: " if isinstance(joiner, Joiner) else ""
             raise PipelineError(
-                f"expected a subclass of gaia.Joiner, got `{label(joiner)}`; a Mapper goes to "
-                "table.map",
+                f"expected a subclass of gaia.Joiner, got {made}`{label(joiner)}`; a Mapper goes "
+                "to table.map",
                 step=name,
             )
         if not isinstance(inputs, Sequence) or not inputs:
@@ -198,6 +199,8 @@ class Pipeline:
                 step=name,
             )
         wiring.check_type(name, output)
+        wiring.check_hooks(name, joiner)
+        wiring.check_writes(name, joiner, output, hooks)
         join = Join(name, joiner, tuple(inputs), args, output, caller())
         plan.check_join(join, self._writes)
         self._add_node(join)
@@ -272,6 +275,12 @@ class Pipeline:
             )
         handler = bound.handler
         name = label(handler)
+        if hasattr(handler, "__self__"):
+            raise PipelineError(
+                f"expected the method of the class, `{name}`, got that of one that is made already",
+                step=step,
+                location=bound.location,
+            )
         methods = [vars(base).get(name.rpartition(".")[2]) for base in joiner.__mro__]
         if not any(method is handler for method in methods):
             raise PipelineError(

@@ -21,8 +21,12 @@ from gaia.pipeline.graph import (
     Write,
     source_of,
 )
+from gaia.pipeline.records import record_type
 from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import label
+
+# Kinds whose equal values share a shard: 1, 1.0 and True; a str and its UTF-8 bytes.
+_SAME_SHARD = {"bool": "int", "float": "int", "bytes": "str"}
 
 
 @attrs.frozen
@@ -169,7 +173,27 @@ def check_join(join: Join, writes: Mapping[str, Write]) -> list[Write]:
             step=join.name,
             location=join.location,
         )
+    kinds = {write.name: kinds for write in chosen if (kinds := _key_kinds(write)) is not None}
+    if len(set(kinds.values())) > 1:
+        shown = ", ".join(f"that of `{name}` is {', '.join(kind)}" for name, kind in kinds.items())
+        raise PipelineError(
+            f"expected inputs sharded by keys of one type, but {shown}: equal keys would not meet",
+            step=join.name,
+            location=join.location,
+        )
     return chosen
+
+
+def _key_kinds(write: Write) -> tuple[str, ...] | None:
+    """What kinds of value a table is sharded by, where that is known before it is written."""
+    if not isinstance(write.sharding, ModN) or callable(write.sharding.key):
+        return None
+    described = record_type(write.node.type)
+    if write.sharding.key is None:
+        return (_SAME_SHARD.get(described.kind, described.kind),)
+    kinds = {field.name: _SAME_SHARD.get(field.kind, field.kind) for field in described.fields}
+    found = tuple(kinds[name] for name in write.sharding.key)
+    return None if "via" in found else found
 
 
 def shard_count(write: Write, writes: Mapping[str, Write]) -> int | None:

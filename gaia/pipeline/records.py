@@ -244,6 +244,20 @@ def same_shape(tp: Any, schema: dict[str, Any]) -> bool:
     return all(described[part] == schema[part] for part in ("kind", "fields"))
 
 
+def why_not(tp: Any, schema: dict[str, Any]) -> str:
+    """How a type differs from the one that a table was written with."""
+    if describe(tp)["kind"] != schema["kind"]:
+        return f"holds `{schema['name']}`, which cannot be read as `{type_name(tp)}`"
+    stored = [f"{name}: {shown}" for name, shown, *_ in schema["fields"]]
+    asked = [f"{field.name}: {type_name(field.type)}" for field in record_type(tp).fields]
+    lacks = ", ".join(field for field in stored if field not in asked)
+    more = ", ".join(field for field in asked if field not in stored)
+    return (
+        f"holds `{schema['name']}` with the fields ({lacks or 'in another order'}), where "
+        f"`{type_name(tp)}` has ({more or 'in another order'})"
+    )
+
+
 def describe(tp: Any) -> dict[str, Any]:
     """A type as it stands in a manifest.
 

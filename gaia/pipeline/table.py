@@ -106,6 +106,7 @@ class PTable(Generic[T]):
                     "gaia.Mapper[In, Out] or pass output=TYPE",
                     step=step,
                 )
+            wiring.check_writes(step, function, output, [function.do, function.on_shard_finish])
             return self._add(step, Call.DO, function, args, output)
         wiring.check_function(step, function, self._node, args)
         if output is None:

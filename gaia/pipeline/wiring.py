@@ -6,7 +6,7 @@ from typing import Any
 from gaia.errors import PipelineError
 from gaia.pipeline import signatures
 from gaia.pipeline.graph import Format, Node
-from gaia.pipeline.operators import Joiner, Mapper
+from gaia.pipeline.operators import Joiner, Mapper, Operator
 from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN, accepts, misfit, parameter_types
 from gaia.pipeline.travel import dumps
@@ -59,6 +59,13 @@ def check_function(
             "a joiner goes to pipeline.join",
             step=step,
         )
+    if isinstance(function, Mapper):
+        name = type_name(type(function))
+        raise PipelineError(
+            f"expected the class `{name}`, got one that is made already; pass the class and its "
+            f"arguments: map({name}, ...)",
+            step=step,
+        )
     if not callable(function):
         raise PipelineError(f"expected a function of the record, got {function!r}", step=step)
     if isinstance(function, type) and callable(getattr(function, "do", None)):
@@ -91,6 +98,7 @@ def check_mapper(step: str, cls: type[Mapper[Any, Any]], args: tuple[Any, ...], 
             step=step,
         )
     check_method(step, f"{name}.do", cls.do)
+    check_hooks(step, cls)
     check_constructor(step, cls, args)
     declared = [signatures.type_argument(cls, Mapper, 0)]
     check_takes(step, f"`{name}.do`", declared + parameter_types(cls.do, bound=True)[:1], node)
@@ -105,6 +113,14 @@ def check_method(step: str, name: str, method: Any, location: str = "") -> None:
             step=step,
             location=location,
         )
+    if signatures.result_type(method) not in (UNKNOWN, None, type(None), Any):
+        raise PipelineError(
+            f"expected `{name}` to return nothing, but it is annotated to return "
+            f"`{type_name(signatures.result_type(method))}`, which would be lost; "
+            "call ctx.write(record)",
+            step=step,
+            location=location,
+        )
     if misfit(method, [None, None, None]):
         raise PipelineError(
             f"expected a method `{name.rpartition('.')[2]}(self, record, ctx)`, got "
@@ -112,6 +128,28 @@ def check_method(step: str, name: str, method: Any, location: str = "") -> None:
             step=step,
             location=location,
         )
+
+
+def check_hooks(step: str, cls: type) -> None:
+    """Refuses a method that looks like a hook and is none: nothing would call it."""
+    for name in dir(cls):
+        if name.startswith("on_shard_") and not hasattr(Operator, name):
+            raise PipelineError(
+                f"`{type_name(cls)}.{name}` is no hook; expected on_shard_start or on_shard_finish",
+                step=step,
+            )
+
+
+def check_writes(step: str, cls: type, declared: Any, hooks: list[Any]) -> None:
+    """Refuses hooks whose context takes other records than the class declares to write."""
+    for hook in hooks:
+        written = signatures.written_type(hook)
+        if written is not UNKNOWN and not accepts(written, declared):
+            raise PipelineError(
+                f"`{label(hook)}` has a `Context[{type_name(written)}]`, but `{type_name(cls)}` is "
+                f"declared to write `{type_name(declared)}`",
+                step=step,
+            )
 
 
 def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:

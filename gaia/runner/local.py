@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from gaia.errors import OutputError, PipelineError
+from gaia.errors import GaiaError, OutputError, PipelineError
 from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
@@ -71,9 +71,15 @@ class LocalRunner:
         reads = scheduler.plan_reads(plan, workers)
         scheduler.prepare(plan, self.dest_dir)
         inline = self.workers == 0 or (self.workers is None and _is_small(reads))
-        with _terminating():
-            engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-            progress = scheduler.execute(plan, reads, engine, self.dest_dir)
+        try:
+            with _terminating():
+                engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
+                progress = scheduler.execute(plan, reads, engine, self.dest_dir)
+        except GaiaError as error:
+            raise error.with_traceback(None) from None
+        except KeyboardInterrupt as stop:
+            stop.args = ("the run was stopped; the tables of unfinished stages are as they were",)
+            raise stop.with_traceback(None) from None
         _warn_of_parse_errors(progress)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         return RunResult(
@@ -101,7 +107,11 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
         count = stage.counters.get("parse-errors", 0)
         if not count or not stage.parse_errors:
             continue
-        print(f"gaia: {stage.name}: {count} records failed to parse, such as", file=sys.stderr)
+        total = count + stage.counters.get(f"map-input-{stage.name}", 0)
+        print(
+            f"gaia: {stage.name}: {count} of {total} records failed to parse, such as",
+            file=sys.stderr,
+        )
         for error in stage.parse_errors:
             print(f"  {error.file}, position {error.position}: {error.message}", file=sys.stderr)
 

@@ -14,7 +14,7 @@ from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.manifest import Manifest, Shard, read_manifest
 from gaia.pipeline.fields import SCALARS, Field
-from gaia.pipeline.records import describe, record_type, same_shape
+from gaia.pipeline.records import record_type, same_shape, why_not
 from gaia.pipeline.type_names import UnsupportedTypeError, type_name
 from gaia.runner.inputs import codec_for, open_lines
 from gaia.runner.splits import shard_lines
@@ -188,10 +188,7 @@ def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
     except UnsupportedTypeError as error:
         raise TableError(str(error)) from None
     if not fits:
-        raise TableError(
-            f"table {folder} holds `{schema['name']}` records with fields {schema['fields']}, "
-            f"which cannot be read as `{type_name(type)}` with fields {describe(type)['fields']}"
-        )
+        raise TableError(f"table {folder} {why_not(type, schema)}")
     return Table(folder, type, manifest)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import re
 import secrets
 import shutil
 import tempfile
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from gaia.errors import OutputError
+from gaia.errors import InputError, OutputError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, check_replaceable, make_shards, publish
 from gaia.io.files import reason
@@ -54,11 +56,14 @@ class Progress:
 def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
     """The tasks of all stages that read, by stage: so that a missing input stops the run before
     it starts."""
-    return {
-        stage.name: read_tasks(stage.source, stage.root.type, workers)
-        for stage in plan.stages
-        if stage.source is not None
-    }
+    reads = {}
+    for stage in plan.stages:
+        if stage.source is not None:
+            try:
+                reads[stage.name] = read_tasks(stage.source, stage.root.type, workers)
+            except InputError as error:
+                raise InputError(f"step `{stage.name}`: {error}") from None
+    return reads
 
 
 def prepare(plan: Plan, dest: str) -> None:
@@ -67,8 +72,11 @@ def prepare(plan: Plan, dest: str) -> None:
     Raises:
         OutputError: The destination cannot be written, or a table's place is taken.
     """
+    if os.path.exists(dest) and not os.path.isdir(dest):
+        raise OutputError(f"expected a folder as dest_dir, but {dest} is a file")
     try:
         os.makedirs(os.path.join(dest, OWN), exist_ok=True)
+        _sweep(os.path.join(dest, OWN))
     except OSError as error:
         raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
     for stage in plan.stages:
@@ -83,7 +91,7 @@ def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str)
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    scratch = os.path.join(dest, OWN, f"run-{secrets.token_hex(4)}")
+    scratch = os.path.join(dest, OWN, f"run-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
     run = _Execution(plan.pipeline, engine, dest, scratch)
     try:
         os.mkdir(scratch)
@@ -203,6 +211,24 @@ def _batches(items: list[X], count: int) -> Iterator[tuple[X, ...]]:
 
 def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
+
+
+def _sweep(folder: str) -> None:
+    """Removes what runs of this machine left that were killed."""
+    for name in os.listdir(folder):
+        match = re.fullmatch(rf"run-{re.escape(platform.node())}-(\d+)-[0-9a-f]+", name)
+        if match and not _is_alive(int(match[1])):
+            shutil.rmtree(os.path.join(folder, name))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _write_record(plan: Plan, progress: Progress, elapsed: float, dest: str) -> None:

@@ -10,8 +10,7 @@ from gaia.io.files import InputFile, expand
 from gaia.io.manifest import Manifest, read_manifest
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
-from gaia.pipeline.records import same_shape
-from gaia.pipeline.type_names import type_name
+from gaia.pipeline.records import same_shape, why_not
 from gaia.runner.inputs import Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
@@ -90,10 +89,7 @@ def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
 def _table_tasks(path: str, tp: Any) -> list[Task]:
     manifest = read_manifest(path)
     if not same_shape(tp, manifest.record):
-        raise TableError(
-            f"table {path} holds `{manifest.record['name']}` records with fields "
-            f"{manifest.record['fields']}, which cannot be read as `{type_name(tp)}`"
-        )
+        raise TableError(f"table {path} {why_not(tp, manifest.record)}")
     return [
         Task(
             number,
