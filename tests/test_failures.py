@@ -461,3 +461,14 @@ class TestSignals:
         script.ended()
         assert not (dest / "out").exists()
         assert list(write_table(dest, ["next"]).records()) == ["next"]
+        assert os.listdir(dest / "_gaia") == ["run.json"]
+
+    def test_a_run_beside_another_leaves_it_alone(
+        self, start: Callable[..., Hanging], dest: Path
+    ) -> None:
+        script = start(2)
+        hanging = os.listdir(dest / "_gaia")
+        write_table(dest, ["beside"])
+        assert set(hanging) < set(os.listdir(dest / "_gaia"))
+        script.process.kill()
+        script.ended()

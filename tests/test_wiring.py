@@ -77,6 +77,19 @@ class TakesText(gaia.Mapper[str, str]):
     def do(self, record: str, ctx: gaia.Context[str]) -> None: ...
 
 
+class Returns(gaia.Mapper[str, str]):
+    def do(self, record: str, ctx: gaia.Context[str]) -> str:  # type: ignore[override]
+        return record
+
+
+class MisspeltHook(TakesText):
+    def on_shard_finished(self, ctx: gaia.Context[str]) -> None: ...
+
+
+class WritesAnother(gaia.Mapper[str, str]):
+    def do(self, record: str, ctx: gaia.Context[int]) -> None: ...  # type: ignore[override]
+
+
 class ParameterTakesText(gaia.Mapper[str, str]):
     def do(self, record, ctx): ...
 
@@ -110,6 +123,8 @@ class YieldingDo(gaia.Mapper[str, str]):
 
 class Merge(gaia.Joiner[str]):
     def on_line(self, record: str, ctx: gaia.Context[str]) -> None: ...
+
+    def on_number(self, record: int, ctx: gaia.Context[str]) -> None: ...
 
     def on_yield(self, record: str, ctx: gaia.Context[str]) -> Iterator[str]:
         yield record
@@ -191,6 +206,34 @@ def case(name: str, wrong: Callable[[Job], object], *, step: str, expected: str,
 
 
 MAPS = [
+    case(
+        "do that returns its record",
+        lambda job: job.lines.map(Returns),
+        step="returns",
+        expected="`Returns.do` to return nothing",
+        got="annotated to return `str`",
+    ),
+    case(
+        "hook that is misspelt",
+        lambda job: job.lines.map(MisspeltHook),
+        step="misspelt_hook",
+        expected="on_shard_start or on_shard_finish",
+        got="`MisspeltHook.on_shard_finished` is no hook",
+    ),
+    case(
+        "context of another type than is declared",
+        lambda job: job.lines.map(WritesAnother),
+        step="writes_another",
+        expected="declared to write `str`",
+        got="`WritesAnother.do` has a `Context[int]`",
+    ),
+    case(
+        "mapper that is made already",
+        lambda job: job.lines.map(TakesText()),
+        step="takes_text",
+        expected="the class `TakesText`",
+        got="one that is made already",
+    ),
     case(
         "do that takes another type",
         lambda job: job.numbers.map(TakesText),
@@ -483,6 +526,22 @@ JOINS = [
         step="merge",
         expected="the same number of shards",
         got="`in_4` has 4, `in_8` has 8",
+    ),
+    case(
+        "keys of different types",
+        lambda job: job.join(
+            Merge, [job.in_4.bind_with(Merge.on_line), job.counted.bind_with(Merge.on_number)]
+        ),
+        step="merge",
+        expected="sharded by keys of one type",
+        got="that of `in_4` is str, that of `counted` is int",
+    ),
+    case(
+        "method of a joiner that is made already",
+        lambda job: job.join(Merge, [job.in_4.bind_with(Merge().on_line)]),
+        step="merge",
+        expected="the method of the class, `Merge.on_line`",
+        got="one that is made already",
     ),
     case(
         "unwritten input",
