@@ -21,10 +21,10 @@ import attrs
 
 from gaia.errors import PipelineError
 from gaia.pipeline.graph import ModN
+from gaia.pipeline.names import type_name
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Branch, Plan, Stage, Table
 from gaia.pipeline.signatures import accepts
-from gaia.pipeline.type_names import type_name
 from gaia.runner import scheduler
 from gaia.runner.engine import InlineEngine
 from gaia.runner.inputs import Slice

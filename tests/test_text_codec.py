@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import gaia
 from gaia._core import Codec
+from gaia.pipeline.names import UnsupportedTypeError
 from gaia.pipeline.records import record_type
-from gaia.pipeline.type_names import UnsupportedTypeError
 
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")

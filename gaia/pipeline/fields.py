@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from gaia.pipeline.json_values import json_reader, json_writer
-from gaia.pipeline.type_names import UnsupportedTypeError, type_name
+from gaia.pipeline.names import UnsupportedTypeError, type_name
 
 SCALARS = {str: "str", bytes: "bytes", int: "int", float: "float", bool: "bool"}
 

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gaia.pipeline.type_names import UnsupportedTypeError, type_name
+from gaia.pipeline.names import UnsupportedTypeError, type_name
 
 
 def json_reader(tp: Any) -> Callable[[bytes], Any]:

@@ -8,7 +8,6 @@ import attrs
 
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
-Out_co = TypeVar("Out_co", covariant=True)
 Record_contra = TypeVar("Record_contra", contravariant=True)
 
 

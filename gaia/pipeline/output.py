@@ -9,8 +9,8 @@ import attrs
 from gaia.errors import PipelineError
 from gaia.pipeline.fields import can_be_key
 from gaia.pipeline.graph import Compression, Custom, ModN, Write
+from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
-from gaia.pipeline.type_names import type_name
 from gaia.pipeline.wiring import check_function
 
 T = TypeVar("T")

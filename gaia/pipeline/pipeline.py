@@ -20,11 +20,10 @@ from gaia.pipeline.graph import (
     StoredTable,
     Write,
 )
+from gaia.pipeline.names import label, type_name
 from gaia.pipeline.operators import Joiner
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
-from gaia.pipeline.type_names import type_name
-from gaia.pipeline.wiring import label
 
 T = TypeVar("T")
 Paths = str | os.PathLike[str] | FileSpec | Sequence[str | os.PathLike[str] | FileSpec]

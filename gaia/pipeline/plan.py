@@ -21,9 +21,8 @@ from gaia.pipeline.graph import (
     Write,
     source_of,
 )
+from gaia.pipeline.names import label, type_name
 from gaia.pipeline.records import record_type
-from gaia.pipeline.type_names import type_name
-from gaia.pipeline.wiring import label
 
 # Kinds whose equal values share a shard: 1, 1.0 and True; a str and its UTF-8 bytes.
 _SAME_SHARD = {"bool": "int", "float": "int", "bytes": "str"}

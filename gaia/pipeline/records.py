@@ -19,7 +19,7 @@ import attrs
 
 from gaia.pipeline.fields import SCALARS, Field, field_of
 from gaia.pipeline.json_values import class_readers, json_reader, json_writer
-from gaia.pipeline.type_names import UnsupportedTypeError, type_name
+from gaia.pipeline.names import UnsupportedTypeError, type_name
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SUPPORTED = (
@@ -59,7 +59,7 @@ def record_type(tp: Any) -> RecordType:
     >>> record_type(set)
     Traceback (most recent call last):
     ...
-    gaia.pipeline.type_names.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, \
+    gaia.pipeline.names.UnsupportedTypeError: expected str, bytes, int, float, bool, dict, \
 or an attrs class, dataclass, NamedTuple or msgspec.Struct as the type of a record, got `set`
     """
     if isinstance(tp, Hashable) and not isinstance(tp, str):

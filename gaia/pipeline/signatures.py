@@ -6,8 +6,8 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from gaia.pipeline.names import type_name
 from gaia.pipeline.operators import Context
-from gaia.pipeline.type_names import type_name
 
 UNKNOWN = object()
 """Stands for a type that the annotations do not tell."""

@@ -9,12 +9,11 @@ import attrs
 from gaia.errors import PipelineError, caller
 from gaia.pipeline import signatures, wiring
 from gaia.pipeline.graph import Call, Format, JoinInput, Node, Step, Write
+from gaia.pipeline.names import label, type_name
 from gaia.pipeline.operators import Context, Mapper
 from gaia.pipeline.output import Output, check_table_name
 from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN
-from gaia.pipeline.type_names import type_name
-from gaia.pipeline.wiring import label
 
 if TYPE_CHECKING:
     from gaia.pipeline.pipeline import Pipeline

@@ -1,16 +1,15 @@
 """Checks of user code when it is wired into the graph. Each raises `PipelineError`."""
 
-from collections.abc import Callable
 from typing import Any
 
 from gaia.errors import PipelineError
 from gaia.pipeline import signatures
 from gaia.pipeline.graph import Format, Node
+from gaia.pipeline.names import UnsupportedTypeError, label, type_name
 from gaia.pipeline.operators import Joiner, Mapper, Operator
 from gaia.pipeline.records import record_type
 from gaia.pipeline.signatures import UNKNOWN, accepts, misfit, parameter_types
 from gaia.pipeline.travel import dumps
-from gaia.pipeline.type_names import UnsupportedTypeError, type_name
 
 
 def check_type(step: str, tp: Any) -> None:
@@ -184,13 +183,3 @@ def check_output(step: str, function: Any, output: Any) -> None:
             "return None; use a Mapper, filter or flat_map",
             step=step,
         )
-
-
-def label(function: Callable[..., Any]) -> str:
-    """The name of a function or class as its author knows it.
-
-    >>> label(len), label(lambda x: x)
-    ('len', '<lambda>')
-    """
-    name: str = getattr(function, "__qualname__", type(function).__name__)
-    return name.rpartition("<locals>.")[2]

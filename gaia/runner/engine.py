@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-S = TypeVar("S")
-I = TypeVar("I")  # noqa: E741
-R = TypeVar("R")
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Engine(Protocol):
@@ -13,7 +13,9 @@ class Engine(Protocol):
 
     workers: int
 
-    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+    ) -> Iterator[Result]:
         """Calls `function(shared, item)` for every item; yields results as they come.
 
         Raises:
@@ -29,7 +31,9 @@ class InlineEngine:
 
     workers = 1
 
-    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+    ) -> Iterator[Result]:
         """See `Engine.map`."""
         return (function(shared, item) for item in items)
 

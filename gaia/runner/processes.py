@@ -15,9 +15,9 @@ from gaia.errors import WorkerError
 from gaia.pipeline.travel import dumps
 from gaia.runner.worker import serve
 
-S = TypeVar("S")
-I = TypeVar("I")  # noqa: E741
-R = TypeVar("R")
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ProcessEngine:
@@ -39,7 +39,9 @@ class ProcessEngine:
             self.close()
             raise
 
-    def map(self, function: Callable[[S, I], R], shared: S, items: Sequence[I]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+    ) -> Iterator[Result]:
         """See `Engine.map`."""
         payload = dumps((function, shared))
         waiting = iter(items)
@@ -52,7 +54,7 @@ class ProcessEngine:
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
                 worker = busy.pop(connection)
-                result: R = worker.receive()
+                result: Result = worker.receive()
                 for item in waiting:
                     worker.send(("item", dumps(item)))
                     busy[connection] = worker

@@ -14,8 +14,8 @@ from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.manifest import Manifest, Shard, read_manifest
 from gaia.pipeline.fields import SCALARS, Field
+from gaia.pipeline.names import UnsupportedTypeError, type_name
 from gaia.pipeline.records import record_type, same_shape, why_not
-from gaia.pipeline.type_names import UnsupportedTypeError, type_name
 from gaia.runner.inputs import codec_for, open_lines
 from gaia.runner.splits import shard_lines
 

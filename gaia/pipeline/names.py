@@ -1,7 +1,8 @@
-"""Types as users write them, and the refusal of one."""
+"""Types and functions by the names that users know them by, and the refusal of a type."""
 
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 
@@ -20,3 +21,13 @@ def type_name(tp: Any) -> str:
     if origin := typing.get_origin(tp):
         return f"{type_name(origin)}[{', '.join(map(type_name, typing.get_args(tp)))}]"
     return str(tp).removeprefix("typing.")
+
+
+def label(function: Callable[..., Any]) -> str:
+    """The name of a function or class as its author knows it.
+
+    >>> label(len), label(lambda x: x)
+    ('len', '<lambda>')
+    """
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name.rpartition("<locals>.")[2]
