@@ -16,6 +16,7 @@ mod partition;
 mod process;
 mod quote;
 mod record;
+mod state;
 mod swap;
 mod text;
 mod value;
@@ -32,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use crate::compress::compress;
     #[pymodule_export]
-    use crate::context::{Context, TaskState};
+    use crate::context::Context;
     #[pymodule_export]
     use crate::feed::{RecordReader, feed_lines, feed_records};
     #[pymodule_export]
@@ -43,6 +44,8 @@ mod _core {
     use crate::partition::shard_of;
     #[pymodule_export]
     use crate::process::die_with_parent;
+    #[pymodule_export]
+    use crate::state::TaskState;
     #[pymodule_export]
     use crate::swap::swap;
 }

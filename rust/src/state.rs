@@ -1,0 +1,142 @@
+//! What the contexts of one task share.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::exceptions::{PyBaseException, PyException};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::cell::GilCell;
+
+const KEPT_ERRORS: usize = 5;
+
+/// Where the task is in its input, and what it has counted.
+#[pyclass(frozen, module = "gaia._core")]
+pub struct TaskState {
+    #[pyo3(get)]
+    pub counters: Py<PyDict>,
+    #[pyo3(get)]
+    pub freq_maps: Py<PyDict>,
+    input_file: GilCell<Py<PyString>>,
+    pub metadata: Py<PyAny>,
+    pub shard: Py<PyAny>,
+    pub position: AtomicU64,
+    errors: GilCell<Errors>,
+}
+
+#[derive(Default)]
+struct Errors {
+    count: u64,
+    first: Vec<(u64, String)>,
+    failed: Option<Failed>,
+}
+
+/// The innermost step that an exception came out of, and the `repr` of its record.
+struct Failed {
+    error: Py<PyBaseException>,
+    step: Py<PyString>,
+    record: String,
+}
+
+#[pymethods]
+impl TaskState {
+    #[new]
+    fn new(input_file: Bound<'_, PyString>, metadata: Py<PyAny>, shard: Py<PyAny>) -> Self {
+        let py = input_file.py();
+        Self {
+            counters: PyDict::new(py).unbind(),
+            freq_maps: PyDict::new(py).unbind(),
+            input_file: GilCell::new(input_file.unbind()),
+            metadata,
+            shard,
+            position: AtomicU64::new(0),
+            errors: GilCell::new(Errors::default()),
+        }
+    }
+
+    /// The task goes on to another file of its input.
+    fn enter(&self, py: Python<'_>, input_file: Py<PyString>) -> PyResult<()> {
+        *self.input_file.borrow_mut(py)? = input_file;
+        self.position.store(0, Relaxed);
+        Ok(())
+    }
+
+    #[getter]
+    pub fn input_file(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
+        Ok(self.input_file.borrow_mut(py)?.clone_ref(py))
+    }
+
+    #[getter]
+    fn input_pos(&self) -> u64 {
+        self.position.load(Relaxed)
+    }
+
+    /// The step that an exception came out of and the `repr` of its record, or None where it came
+    /// out of no step.
+    fn blame(
+        &self,
+        error: &Bound<'_, PyBaseException>,
+    ) -> PyResult<Option<(Py<PyString>, String)>> {
+        let py = error.py();
+        let errors = self.errors.borrow_mut(py)?;
+        let failed = errors
+            .failed
+            .as_ref()
+            .filter(|failed| failed.error.is(error));
+        Ok(failed.map(|failed| (failed.step.clone_ref(py), failed.record.clone())))
+    }
+
+    /// How many records failed to parse, and position and message of the first of them.
+    #[getter]
+    fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<(u64, String)>)> {
+        let errors = self.errors.borrow_mut(py)?;
+        Ok((errors.count, errors.first.clone()))
+    }
+}
+
+impl TaskState {
+    /// Counts a record that failed to parse.
+    ///
+    /// # Errors
+    /// The error itself where it is no `Exception`, such as `KeyboardInterrupt`.
+    pub fn parse_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if !error.is_instance_of::<PyException>(py) {
+            return Err(error);
+        }
+        let mut errors = self.errors.borrow_mut(py)?;
+        errors.count += 1;
+        if errors.first.len() < KEPT_ERRORS {
+            let message = error.value(py).str()?.to_string();
+            errors.first.push((self.position.load(Relaxed), message));
+        }
+        Ok(())
+    }
+
+    /// Notes the step that an exception comes out of, unless it was noted further in.
+    #[cold]
+    pub fn failed_at(
+        &self,
+        step: &Py<PyString>,
+        record: &Bound<'_, PyAny>,
+        error: &PyErr,
+    ) -> PyResult<()> {
+        let py = record.py();
+        let error = error.value(py);
+        let shown = record
+            .repr()
+            .map_or_else(|_| String::new(), |repr| repr.to_string());
+        let mut errors = self.errors.borrow_mut(py)?;
+        if !errors
+            .failed
+            .as_ref()
+            .is_some_and(|failed| failed.error.is(error))
+        {
+            errors.failed = Some(Failed {
+                error: error.clone().unbind(),
+                step: step.clone_ref(py),
+                record: shown,
+            });
+        }
+        Ok(())
+    }
+}
