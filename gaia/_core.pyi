@@ -80,8 +80,8 @@ class TaskState:
     freq_maps: dict[str, Counter[Any]]
     input_file: str
     input_pos: int
-    parse_errors: tuple[int, list[tuple[int, str]]]
-    """How many records failed to parse; position and message of the first of them."""
+    parse_errors: tuple[int, list[tuple[str, int, str]]]
+    """How many records failed to parse; file, position and message of the first of them."""
 
     def blame(self, error: BaseException) -> tuple[str, str] | None:
         """The step that an exception came out of and the `repr` of its record, or None where it

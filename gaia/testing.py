@@ -94,7 +94,7 @@ def run(
     }
     memory = _MEMORY if os.path.isdir(_MEMORY) and os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
-        scheduler.prepare(plan, folder)
+        scheduler.prepare(plan, reads, folder)
         progress = scheduler.execute(plan, reads, InlineEngine(), folder)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}

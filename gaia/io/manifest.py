@@ -13,7 +13,7 @@ COUNTERS = "counter_map.csv"
 VERSION = 1
 
 FORMATS = ("txt", "jsonl")
-RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text")
+RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text", "own_json")
 _SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz"}
 
 

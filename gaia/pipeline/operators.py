@@ -1,6 +1,6 @@
 """What user code looks like: mappers, joiners, and the context they write through."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -72,6 +72,12 @@ class Run:
     pipeline: str
     freq_maps: Mapping[str, Counter[Any]]
     counters: Counter[str]
+
+    def copy(self) -> "Run":
+        """One that can be changed without changing this."""
+        freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
+        freq_maps.update({name: counts.copy() for name, counts in self.freq_maps.items()})
+        return Run(self.pipeline, freq_maps, self.counters.copy())
 
 
 class Operator(Generic[Out]):

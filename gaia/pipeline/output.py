@@ -1,5 +1,6 @@
 """Outputs: how a table is sharded, compressed and named."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
@@ -11,7 +12,7 @@ from gaia.pipeline.fields import can_be_key
 from gaia.pipeline.graph import Compression, Custom, ModN, Write
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
-from gaia.pipeline.wiring import check_function
+from gaia.pipeline.wiring import check_user_function
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ _LEVELS = {
     Compression.ZSTD: (-7, 1, 22),
     Compression.GZIP: (0, 6, 9),
 }
-_MAX_SHARDS = 1_000_000
+MAX_SHARDS = 1_000_000
 
 
 @attrs.frozen(eq=False)
@@ -54,8 +55,8 @@ class Output(Generic[T]):
         Raises:
             PipelineError: No such field, or one whose values have no canonical form.
         """
-        if type(n) is not int or not 1 <= n <= _MAX_SHARDS:
-            self._refuse(f"expected a number of shards from 1 to {_MAX_SHARDS:,}, got {n!r}")
+        if type(n) is not int or not 1 <= n <= MAX_SHARDS:
+            self._refuse(f"expected a number of shards from 1 to {MAX_SHARDS:,}, got {n!r}")
         return self._with(sharding=ModN(n, self._key(key)))
 
     def with_custom_sharding(self, function: Callable[[T], str]) -> "Output[T]":
@@ -72,7 +73,7 @@ class Output(Generic[T]):
 
         Only a single record that is larger than that makes a larger file.
         """
-        if not isinstance(raw_mb, int | float) or not raw_mb > 0:
+        if not isinstance(raw_mb, int | float) or not 0 < raw_mb < math.inf:
             self._refuse(f"expected a size in MB above 0, got {raw_mb!r}")
         return self._with(max_shard_bytes=max(1, int(raw_mb * 1e6)))
 
@@ -125,7 +126,7 @@ class Output(Generic[T]):
         return names
 
     def _check_function(self, function: Any, what: str) -> None:
-        check_function(self._step, function, self._writes[self.name].node, what=what)
+        check_user_function(self._step, function, self._writes[self.name].node, what)
 
     @property
     def _step(self) -> str:

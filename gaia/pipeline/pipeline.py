@@ -22,6 +22,7 @@ from gaia.pipeline.graph import (
 )
 from gaia.pipeline.names import label, type_name
 from gaia.pipeline.operators import Joiner
+from gaia.pipeline.output import MAX_SHARDS
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
 
@@ -77,7 +78,7 @@ class Pipeline:
         """
         step = name or "read_text"
         try:
-            codecs.lookup(encoding)
+            "".encode(encoding)
             codecs.lookup_error(errors)
         except (LookupError, TypeError) as error:
             raise PipelineError(
@@ -146,7 +147,8 @@ class Pipeline:
         """Reads a table that an earlier run wrote: what its manifest names."""
         if not isinstance(path, str | os.PathLike):
             raise PipelineError(f"expected the path of a table, got {path!r}", step="read_table")
-        return self._read(StoredTable(os.fspath(path)), type, name, "read_table")
+        folder = os.path.abspath(os.path.expanduser(path))
+        return self._read(StoredTable(folder), type, name, "read_table")
 
     def join(
         self,
@@ -301,11 +303,14 @@ def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:
         if not isinstance(path, str | os.PathLike | FileSpec):
             raise PipelineError(f"expected a path, a FileSpec, or a list, got {path!r}", step=step)
         spec = path if isinstance(path, FileSpec) else FileSpec(os.fspath(path))
-        if not (spec.shard is None or (type(spec.shard) is int and spec.shard >= 0)):
+        numbered = type(spec.shard) is int and 0 <= spec.shard < MAX_SHARDS
+        if spec.shard is not None and not numbered:
             raise PipelineError(
-                f"expected a shard number of 0 or more for {spec.glob!r}, got {spec.shard!r}",
+                f"expected a shard number of 0 or more (and below {MAX_SHARDS:,}) for "
+                f"{spec.glob!r}, got {spec.shard!r}",
                 step=step,
             )
+        wiring.check_travels(step, spec, ())
         specs.append(spec)
     if not specs:
         raise PipelineError("expected at least one path to read, got an empty list", step=step)

@@ -163,6 +163,15 @@ def check_join(join: Join, writes: Mapping[str, Write]) -> list[Write]:
                 step=join.name,
                 location=bound.location,
             )
+        if len({(write.sharding, shard_count(write, writes)) for write in counted}) > 1:
+            names = ", ".join(f"`{write.name}`" for write in counted)
+            raise PipelineError(
+                f"expected one way in which `{bound.node.name}` is sharded by number, but it is "
+                f"written as {names}; write the other one from a table of its own, such as "
+                ".filter(lambda record: True)",
+                step=join.name,
+                location=bound.location,
+            )
         chosen.append(counted[0])
     counts = {write.name: shard_count(write, writes) for write in chosen}
     if len(set(counts.values())) > 1:

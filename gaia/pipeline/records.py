@@ -241,7 +241,7 @@ def _renames(tp: Any) -> bool:
 def same_shape(tp: Any, schema: dict[str, Any]) -> bool:
     """Whether records that were written as `schema` can be read as `tp`."""
     described = describe(tp)
-    return all(described[part] == schema[part] for part in ("kind", "fields"))
+    return all(described[part] == schema[part] for part in ("kind", "fields", "own_text"))
 
 
 def why_not(tp: Any, schema: dict[str, Any]) -> str:
@@ -263,7 +263,7 @@ def describe(tp: Any) -> dict[str, Any]:
 
     >>> describe(int)
     {'kind': 'int', 'name': 'int', 'module': 'builtins', 'build': '', 'fields': [], \
-'own_text': False}
+'own_text': False, 'own_json': False}
     """
     described = record_type(tp)
     plain = typing.get_origin(tp) or tp
@@ -277,4 +277,5 @@ def describe(tp: Any) -> dict[str, Any]:
             for field in described.fields
         ],
         "own_text": described.from_text is not None,
+        "own_json": described.to_json is not None,
     }

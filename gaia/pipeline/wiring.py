@@ -130,7 +130,18 @@ def check_method(step: str, name: str, method: Any, location: str = "") -> None:
 
 
 def check_hooks(step: str, cls: type) -> None:
-    """Refuses a method that looks like a hook and is none: nothing would call it."""
+    """Refuses hooks that could not be called, and a method that looks like a hook and is none."""
+    for name, arguments in (("setup", 1), ("on_shard_start", 2), ("on_shard_finish", 1)):
+        hook = getattr(cls, name)
+        if signatures.is_generator(hook) or signatures.is_coroutine(hook):
+            raise PipelineError(
+                f"`{label(hook)}` is a generator or asynchronous, which nothing would run; "
+                "call ctx.write(record)",
+                step=step,
+            )
+        if why := misfit(hook, [None] * (arguments + 1)):
+            wanted = signatures.shown(getattr(Operator, name))
+            raise PipelineError(f"expected `{name}{wanted}`, but {why}", step=step)
     for name in dir(cls):
         if name.startswith("on_shard_") and not hasattr(Operator, name):
             raise PipelineError(
@@ -149,6 +160,12 @@ def check_writes(step: str, cls: type, declared: Any, hooks: list[Any]) -> None:
                 f"declared to write `{type_name(declared)}`",
                 step=step,
             )
+
+
+def check_user_function(step: str, function: Any, node: Node, what: str) -> None:
+    """Refuses what is no function of one of a node's records, or cannot be sent to workers."""
+    check_function(step, function, node, what=what)
+    check_travels(step, function, ())
 
 
 def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:

@@ -69,7 +69,7 @@ class LocalRunner:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         workers = self.workers or cores or os.cpu_count() or 1
         reads = scheduler.plan_reads(plan, workers)
-        scheduler.prepare(plan, self.dest_dir)
+        scheduler.prepare(plan, reads, self.dest_dir)
         inline = self.workers == 0 or (self.workers is None and _is_small(reads))
         try:
             with _terminating():
@@ -105,15 +105,14 @@ def _is_small(reads: dict[str, list[Task]]) -> bool:
 def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
     for stage in progress.stages:
         count = stage.counters.get("parse-errors", 0)
-        if not count or not stage.parse_errors:
+        if not count:
             continue
-        total = count + stage.counters.get(f"map-input-{stage.name}", 0)
-        print(
-            f"gaia: {stage.name}: {count} of {total} records failed to parse, such as",
-            file=sys.stderr,
-        )
+        read = stage.counters.get(f"map-input-{stage.name}")
+        of = "" if read is None else f" (beside {read} that were read)"
+        print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
         for error in stage.parse_errors:
-            print(f"  {error.file}, position {error.position}: {error.message}", file=sys.stderr)
+            file = error.file or "records of the plan"
+            print(f"  {file}, position {error.position}: {error.message}", file=sys.stderr)
 
 
 @contextmanager

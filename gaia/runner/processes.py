@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import cloudpickle
 
 from gaia.errors import WorkerError
 from gaia.pipeline.travel import dumps
-from gaia.runner.worker import serve
+from gaia.runner.worker import flush, serve
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -51,9 +52,13 @@ class ProcessEngine:
             worker.send(("item", dumps(item)))
             busy[worker.connection] = worker
         while busy:
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                worker = busy.pop(connection)
+            # A child of a dead worker may hold its pipe open, so its end is waited for as well.
+            ends = [worker.end for worker in busy.values() if worker.end is not None]
+            ready = set(wait([*busy, *ends]))
+            for connection, worker in list(busy.items()):
+                if connection not in ready and worker.end not in ready:
+                    continue
+                del busy[connection]
                 result: Result = worker.receive()
                 for item in waiting:
                     worker.send(("item", dumps(item)))
@@ -74,6 +79,7 @@ class _Worker:
     def __init__(self, connection: Connection, pid: int) -> None:
         self.connection = connection
         self.pid = pid
+        self.end = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
 
     def send(self, message: tuple[str, bytes]) -> None:
         try:
@@ -83,6 +89,10 @@ class _Worker:
 
     def receive(self) -> Any:
         try:
+            if self.end is not None and not self.connection.poll():
+                wait([self.connection, self.end])
+                if not self.connection.poll():
+                    raise EOFError
             kind, value = cloudpickle.loads(self.connection.recv_bytes())
         except (EOFError, ConnectionResetError):
             raise self._died() from None
@@ -92,12 +102,18 @@ class _Worker:
 
     def kill(self) -> None:
         if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def reap(self) -> int:
         self.connection.close()
-        pid, self.pid = self.pid, 0
-        return os.waitpid(pid, 0)[1] if pid else 0
+        if self.end is not None:
+            os.close(self.end)
+        pid, self.pid, self.end = self.pid, 0, None
+        try:
+            return os.waitpid(pid, 0)[1] if pid else 0
+        except ChildProcessError:
+            return 0  # The program ignores the end of its children, or somebody else saw it.
 
     def _died(self) -> WorkerError:
         pid = self.pid
@@ -116,8 +132,7 @@ def _single_threaded() -> bool:
 
 def _fork(others: list[_Worker]) -> _Worker:
     ours, theirs = socket.socketpair()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -137,7 +152,13 @@ def _spawn(others: list[_Worker]) -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
         fd = theirs.fileno()
-        command = [sys.executable, "-c", "from gaia.runner.worker import main; main()", str(fd)]
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            "from gaia.runner.worker import main; main()",
+            str(fd),
+        ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = subprocess.Popen(
             command, pass_fds=(fd,), stdin=subprocess.DEVNULL, env=environment

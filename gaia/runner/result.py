@@ -208,14 +208,20 @@ def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
         raise TableError(
             f"table {folder} was written by `{schema['name']}.to_text`; pass that class as type="
         )
+    if schema["own_json"] and format == "jsonl":
+        raise TableError(
+            f"table {folder} was written by `{schema['name']}` under other names than those of its "
+            "fields; pass that class as type="
+        )
+    called = schema["name"].rpartition(".")[2]
     fields = [
         (name, _made_field(shown, kind, optional, format))
         for name, shown, kind, optional in schema["fields"]
     ]
     if schema["build"] == "tuple":
-        return typing.NamedTuple(schema["name"], fields)
+        return typing.NamedTuple(called, fields)
     made = {name: attrs.field(type=tp) for name, tp in fields}
-    return attrs.make_class(schema["name"], made)
+    return attrs.make_class(called, made)
 
 
 def _made_field(shown: str, kind: str, optional: bool, format: str) -> Any:

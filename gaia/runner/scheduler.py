@@ -1,9 +1,8 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
+import fcntl
 import json
 import os
-import platform
-import re
 import secrets
 import shutil
 import tempfile
@@ -23,12 +22,14 @@ from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
 from gaia.runner.engine import Engine
+from gaia.runner.inputs import Lines
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
 
 X = TypeVar("X")
 
 OWN = "_gaia"
+_LOCK = "lock"
 _SHOWN_ERRORS = 5
 
 
@@ -66,8 +67,8 @@ def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
     return reads
 
 
-def prepare(plan: Plan, dest: str) -> None:
-    """Makes the destination, and refuses to write over what is no table.
+def prepare(plan: Plan, reads: dict[str, list[Task]], dest: str) -> None:
+    """Makes the destination, and refuses to write over what is no table, or is read.
 
     Raises:
         OutputError: The destination cannot be written, or a table's place is taken.
@@ -79,9 +80,24 @@ def prepare(plan: Plan, dest: str) -> None:
         _sweep(os.path.join(dest, OWN))
     except OSError as error:
         raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
+    read = {
+        os.path.realpath(part.path)
+        for tasks in reads.values()
+        for task in tasks
+        for source in task.inputs
+        if isinstance(source, Lines)
+        for part in source.parts
+    }
     for stage in plan.stages:
         for table in stage.tables():
-            check_replaceable(os.path.join(dest, table.name))
+            folder = os.path.join(dest, table.name)
+            check_replaceable(folder)
+            inside = os.path.join(os.path.realpath(folder), "")
+            if any(path.startswith(inside) for path in read):
+                raise OutputError(
+                    f"{folder} is read by this run, which writes table `{table.name}` there; "
+                    "choose another dest_dir or name"
+                )
 
 
 def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str) -> Progress:
@@ -91,16 +107,23 @@ def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str)
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    scratch = os.path.join(dest, OWN, f"run-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
+    scratch = os.path.join(dest, OWN, f"run-{secrets.token_hex(4)}")
     run = _Execution(plan.pipeline, engine, dest, scratch)
+    lock = None
     try:
         os.mkdir(scratch)
+        lock = os.open(os.path.join(scratch, _LOCK), os.O_CREAT | os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
+        _write_record(plan, run.progress, time.perf_counter() - begin, dest)
+    except OSError as error:
+        raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
     finally:
         engine.close()
+        if lock is not None:
+            os.close(lock)
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_record(plan, run.progress, time.perf_counter() - begin, dest)
     return run.progress
 
 
@@ -132,8 +155,10 @@ class _Execution:
         counters: Counter[str] = Counter()
         for report in reports:
             counters.update(report.counters)
-        for table in stage.tables():
-            progress.manifests[table.name] = self.commit(table, reports, dict(counters))
+        made = {table: self.commit(table, reports, dict(counters)) for table in stage.tables()}
+        for table, manifest in made.items():
+            publish(os.path.join(self.scratch, table.name), os.path.join(self.dest, table.name))
+            progress.manifests[table.name] = manifest
         shutil.rmtree(bundles)
         progress.counters.update(counters)
         for report in reports:
@@ -151,7 +176,7 @@ class _Execution:
         )
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
-        """Turns the bundles of a stage's tasks into the table's folder."""
+        """Turns the bundles of a stage's tasks into the table's folder, still in scratch."""
         folder = os.path.join(self.scratch, table.name)
         os.mkdir(folder)
         layout = Layout(
@@ -176,7 +201,6 @@ class _Execution:
         )
         write_counters(folder, counters)
         write_manifest(folder, manifest)
-        publish(folder, os.path.join(self.dest, table.name))
         return manifest
 
 
@@ -185,14 +209,14 @@ def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
     if table.shards is not None:
         frames = {number: [] for number in range(table.shards)}
     # The bundles that hold a single shard can become that shard's file as they are.
-    alone: dict[str, int | str] = {}
+    alone: set[str] = set()
     for report in reports:
         for bundle in report.bundles:
             if bundle.table != table.name:
                 continue
             found = bundle.frames()
             if len(found) == 1:
-                alone[bundle.path] = next(iter(found))
+                alone.add(bundle.path)
             for key, shard_frames in found.items():
                 frames.setdefault(key, []).extend(shard_frames)
     jobs = []
@@ -214,21 +238,19 @@ def _by_key(shard: Shard) -> tuple[int, str]:
 
 
 def _sweep(folder: str) -> None:
-    """Removes what runs of this machine left that were killed."""
+    """Removes what killed runs left: scratch folders whose lock nobody holds any more."""
     for name in os.listdir(folder):
-        match = re.fullmatch(rf"run-{re.escape(platform.node())}-(\d+)-[0-9a-f]+", name)
-        if match and not _is_alive(int(match[1])):
-            shutil.rmtree(os.path.join(folder, name))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        try:
+            lock = os.open(os.path.join(folder, name, _LOCK), os.O_RDWR)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        except BlockingIOError:
+            pass  # That run goes on.
+        finally:
+            os.close(lock)
 
 
 def _write_record(plan: Plan, progress: Progress, elapsed: float, dest: str) -> None:

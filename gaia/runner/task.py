@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
+import cloudpickle
 
 from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
@@ -19,6 +20,7 @@ from gaia.pipeline.graph import Call, Custom, ModN
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Stage, Table
 from gaia.pipeline.records import field_names, plain_key, record_type
+from gaia.pipeline.travel import dumps
 from gaia.runner.failure import Terminated, step_error
 from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
 
@@ -86,8 +88,8 @@ class _TaskRun:
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
         self.contexts: list[_core.Context[Any]] = []
-        self.parse_errors: list[ParseError] = []
         self.step = setup.stage.name
+        self.reading = False
 
     def run(self) -> TaskReport:
         begin = time.perf_counter()
@@ -98,26 +100,31 @@ class _TaskRun:
             self.operators.reverse()
             for name, operator, ctx in self.operators:
                 self.step = name
-                operator.setup(self.setup.run)
+                operator.setup(self.setup.run.copy())
                 operator.on_shard_start(self.task.shard, ctx)
             self.step = stage.name
+            self.reading = True
             read = sum(
                 self._feed(source, tp, target)
                 for source, tp, target in zip(self.task.inputs, self._types(), targets, strict=True)
             )
+            self.reading = False
             for name, operator, ctx in self.operators:
                 self.step = name
                 operator.on_shard_finish(ctx)
-        except (GaiaError, KeyboardInterrupt, Terminated):
+        except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
+            # Errors of Gaia's own come out of reading; user code may raise the like as well.
+            if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
+                raise
             raise step_error(error, self.step, self.state) from None
         return TaskReport(
             task=self.task.number,
             bundles=tuple(self._bundles()),
             counters=self._counters(read, targets),
             freq_maps=self.state.freq_maps,
-            parse_errors=tuple(self.parse_errors),
+            parse_errors=tuple(ParseError(*error) for error in self.state.parse_errors[1]),
             elapsed=time.perf_counter() - begin,
         )
 
@@ -140,7 +147,7 @@ class _TaskRun:
         assert branch.call is not None
         assert branch.function is not None
         if branch.call is Call.DO:
-            mapper = branch.function(*branch.args)
+            mapper = branch.function(*_fresh(branch.args))
             self.operators.append((branch.name, mapper, into))
             return "do", mapper.do
         if branch.call is Call.AS:
@@ -154,7 +161,7 @@ class _TaskRun:
         stage = self.setup.stage
         self.step = stage.name
         assert stage.joiner is not None
-        joiner = stage.joiner(*stage.args)
+        joiner = stage.joiner(*_fresh(stage.args))
         self.operators.append((stage.name, joiner, head))
         return [
             _core.Context(
@@ -204,7 +211,6 @@ class _TaskRun:
         count = 0
         for part in source.parts:
             self.state.enter(part.path)
-            before = self.state.parse_errors[0]
             lines = open_lines(source, part)
             try:
                 count += _core.feed_lines(lines, codec, target, not source.ours)
@@ -214,9 +220,6 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
-            total, first = self.state.parse_errors
-            for position, message in first[before:total]:
-                self.parse_errors.append(ParseError(part.path, position, message))
         return count
 
     def _bundles(self) -> Iterator[Bundle]:
@@ -242,6 +245,14 @@ class _TaskRun:
         if errors := self.state.parse_errors[0]:
             counters["parse-errors"] = counters.get("parse-errors", 0) + errors
         return counters
+
+
+def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments as if they had just arrived: what one task changes, no other sees."""
+    if all(type(arg) in (str, bytes, int, float, bool, type(None)) for arg in args):
+        return args
+    fresh: tuple[Any, ...] = cloudpickle.loads(dumps(args))
+    return fresh
 
 
 def _with_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -42,9 +43,29 @@ def serve(connection: Connection) -> None:
             answer = ("failed", error.with_traceback(None))
         except BaseException:
             answer = ("failed", WorkerError(f"a task failed:\n{traceback.format_exc()}"))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        connection.send_bytes(dumps(answer))
+        flush()
+        connection.send_bytes(_packed(answer))
+
+
+def flush() -> None:
+    """Empties the buffers of standard output and error, if there are such."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.flush()
+
+
+def _packed(answer: tuple[str, Any]) -> bytes:
+    """The answer pickled; one that cannot be, or not read again, becomes an error."""
+    try:
+        packed = dumps(answer)
+        if answer[0] == "failed":
+            cloudpickle.loads(packed)
+        return packed
+    except Exception as error:
+        what = "the error" if answer[0] == "failed" else "what a task counted"
+        text = f"{what} cannot be sent back from a worker: {error}; it was {answer[1]!r:.2000}"
+        return dumps(("failed", WorkerError(text)))
 
 
 def main() -> None:

@@ -24,10 +24,13 @@ pub struct TaskState {
     errors: GilCell<Errors>,
 }
 
+/// File, position and message.
+type ParseError = (String, u64, String);
+
 #[derive(Default)]
 struct Errors {
     count: u64,
-    first: Vec<(u64, String)>,
+    first: Vec<ParseError>,
     failed: Option<Failed>,
 }
 
@@ -86,9 +89,9 @@ impl TaskState {
         Ok(failed.map(|failed| (failed.step.clone_ref(py), failed.record.clone())))
     }
 
-    /// How many records failed to parse, and position and message of the first of them.
+    /// How many records failed to parse, and file, position and message of the first.
     #[getter]
-    fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<(u64, String)>)> {
+    fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<ParseError>)> {
         let errors = self.errors.borrow_mut(py)?;
         Ok((errors.count, errors.first.clone()))
     }
@@ -106,8 +109,11 @@ impl TaskState {
         let mut errors = self.errors.borrow_mut(py)?;
         errors.count += 1;
         if errors.first.len() < KEPT_ERRORS {
+            let file = self.input_file(py)?.to_string();
             let message = error.value(py).str()?.to_string();
-            errors.first.push((self.position.load(Relaxed), message));
+            errors
+                .first
+                .push((file, self.position.load(Relaxed), message));
         }
         Ok(())
     }
