@@ -87,6 +87,9 @@ class TaskState:
         """The step that an exception came out of and the `repr` of its record, or None where it
         came out of no step."""
 
+    def forget(self) -> None:
+        """Lets go of the exception, which holds on to all that the task has made."""
+
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
 

@@ -1,6 +1,7 @@
 """What a run makes of records, and what user code sees on the way."""
 
 import csv
+import functools
 import os
 import re
 import subprocess
@@ -42,6 +43,20 @@ class Sum(gaia.Joiner[WordCount]):
     def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
         for word, count in self.counts.items():
             ctx.write(WordCount(word, count))
+
+
+@attrs.define
+class Squared:
+    number: int
+
+    @functools.cached_property
+    def square(self) -> int:
+        return self.number * self.number
+
+
+class Squares(gaia.Joiner[int]):
+    def on_number(self, record: Squared, ctx: gaia.Context[int]) -> None:
+        ctx.write(record.square)
 
 
 class KeepSome(gaia.Joiner[WordCount]):
@@ -564,3 +579,10 @@ class TestWorkers:
         other.written("c", name="others")
         assert list(runner.run(other.pipeline)["others"].records()) == ["c"]
         assert sorted(os.listdir(any_job.dest)) == ["_gaia", "letters", "others"]
+
+
+def test_records_of_a_class_with_more_than_its_fields_do_not_share_it(job: Job) -> None:
+    table = job.pipeline.from_records([Squared(number) for number in range(10)])
+    table.write("squared", gaia.TXT).with_mod_n_sharding(1, "number")
+    squares = job.pipeline.join(Squares, [table.bind_with(Squares.on_number)])
+    assert sorted(job.records_of(squares)) == [number * number for number in range(10)]

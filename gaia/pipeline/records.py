@@ -11,6 +11,7 @@ import datetime
 import enum
 import functools
 import inspect
+import os
 import typing
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -167,8 +168,11 @@ def _fields_of(tp: type) -> tuple[tuple[Field, ...], str]:
         stores
         and all(init for _, init in specs)
         and not any(hasattr(tp, hook) for hook in hooks)
-        and not any("__new__" in vars(base) for base in tp.__mro__[:-1])
-        and _is_generated(tp)
+        and "__new__" not in _own(tp)
+        and _is_generated(tp, "__init__")
+        and ("__setattr__" not in _own(tp) or _is_generated(tp, "__setattr__"))
+        and type(tp).__call__ is type.__call__
+        and not inspect.isabstract(tp)
         and "_attrs_cached_hash" not in dir(tp)
     )
     if stores:
@@ -184,13 +188,19 @@ def _in_order(tp: type, specs: list[tuple[str, str | None]]) -> bool:
     )
 
 
-def _is_generated(tp: type) -> bool:
-    """Whether attrs or dataclasses made `__init__`: a user's own may do more than store."""
-    init = vars(tp).get("__init__")
-    if init is None:
+def _own(tp: type) -> set[str]:
+    """What the class and its bases define, but for `object`."""
+    return {name for base in tp.__mro__[:-1] for name in vars(base)}
+
+
+def _is_generated(tp: type, method: str) -> bool:
+    """Whether attrs or dataclasses made the method: a user's own may do more than store."""
+    made = vars(tp).get(method)
+    if made is None:
         return False
-    filename: str = init.__code__.co_filename
-    return filename == "<string>" or filename.startswith("<attrs generated")
+    filename: str = made.__code__.co_filename
+    library = os.path.basename(os.path.dirname(filename)) == "attr"
+    return library or filename == "<string>" or filename.startswith("<attrs generated")
 
 
 def _typed(tp: type, specs: list[tuple[str, str | None]]) -> tuple[Field, ...]:

@@ -72,7 +72,7 @@ def codec_for(source: Lines, tp: Any) -> _core.Codec:
     if encoding == "utf-8-sig":
         encoding = "utf-8"
     if not can_split(encoding):
-        encoding, errors = "utf-8", "strict"
+        encoding, errors = "utf-8", "surrogatepass"
     return _core.Codec(record_type(tp), source.format.value, encoding=encoding, errors=errors)
 
 

@@ -119,6 +119,8 @@ class _TaskRun:
             if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
                 raise
             raise step_error(error, self.step, self.state) from None
+        finally:
+            self.state.forget()
         return TaskReport(
             task=self.task.number,
             bundles=tuple(self._bundles()),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::compress::Frames;
@@ -31,12 +32,16 @@ pub struct Bundle {
     frame_bytes: usize,
     budget: usize,
     packed: Vec<u8>,
+    /// The system's code for the first failure: what was written before is not to be relied on, even
+    /// if user code has caught the error.
+    broken: Option<i32>,
 }
 
 #[derive(Default)]
 struct Shard {
     lines: Vec<u8>,
     records: u32,
+    closed: bool,
 }
 
 impl Bundle {
@@ -52,7 +57,13 @@ impl Bundle {
             frame_bytes,
             budget,
             packed: Vec::new(),
+            broken: None,
         }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.broken
+            .map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
     /// Adds one record, which `encode` appends with its line end. If that fails, nothing is added.
@@ -61,14 +72,19 @@ impl Bundle {
         shard: u32,
         encode: impl FnOnce(&mut Vec<u8>) -> PyResult<()>,
     ) -> PyResult<()> {
-        let at = shard as usize;
-        if at >= self.shards.len() {
-            self.shards.resize_with(at + 1, Shard::default);
-        }
+        self.check()?;
+        let at = self.at(shard);
+        let keep = 2 * self.frame_bytes;
         let buffer = &mut self.shards[at];
+        if buffer.closed {
+            return Err(PyValueError::new_err(
+                "a record for a shard that this task has closed",
+            ));
+        }
         let before = buffer.lines.len();
         if let Err(error) = encode(&mut buffer.lines) {
             buffer.lines.truncate(before);
+            buffer.lines.shrink_to(keep);
             return Err(error);
         }
         buffer.records += 1;
@@ -85,15 +101,24 @@ impl Bundle {
 
     /// Writes out what a shard still holds and gives its memory back.
     pub fn close(&mut self, shard: u32) -> io::Result<()> {
-        let at = shard as usize;
-        if at < self.shards.len() {
-            self.flush_whole(at)?;
-        }
+        self.check()?;
+        let at = self.at(shard);
+        self.flush_whole(at)?;
+        self.shards[at].closed = true;
         Ok(())
+    }
+
+    fn at(&mut self, shard: u32) -> usize {
+        let at = shard as usize;
+        if at >= self.shards.len() {
+            self.shards.resize_with(at + 1, Shard::default);
+        }
+        at
     }
 
     /// Writes out everything; the index lists the frames in the order of the file.
     pub fn finish(&mut self) -> io::Result<Vec<Frame>> {
+        self.check()?;
         self.flush_all()?;
         self.file = None;
         Ok(std::mem::take(&mut self.index))
@@ -111,6 +136,15 @@ impl Bundle {
 
     /// Makes a frame of a buffer's first `raw` bytes; `kept` records stay behind them.
     fn flush(&mut self, at: usize, raw: usize, kept: u32) -> io::Result<()> {
+        let flushed = self.try_flush(at, raw, kept);
+        if let Err(error) = &flushed {
+            self.broken
+                .get_or_insert(error.raw_os_error().unwrap_or(libc::EIO));
+        }
+        flushed
+    }
+
+    fn try_flush(&mut self, at: usize, raw: usize, kept: u32) -> io::Result<()> {
         let shard = &mut self.shards[at];
         let records = shard.records - kept;
         if records == 0 {
@@ -134,6 +168,7 @@ impl Bundle {
         self.written += stored;
         self.buffered -= raw;
         shard.lines.drain(..raw);
+        shard.lines.shrink_to(2 * self.frame_bytes);
         shard.records = kept;
         Ok(())
     }

@@ -252,10 +252,10 @@ impl Consumer {
             }
             Call::FlatMap(function) => {
                 let items = function.bind(py).call1((record,))?;
-                let Ok(items) = items.try_iter() else {
+                if !items.hasattr(pyo3::intern!(py, "__iter__"))? {
                     return Err(mismatch("the function's result", "iterable", &items));
-                };
-                for item in items {
+                }
+                for item in items.try_iter()? {
                     into.write(&item?, None)?;
                 }
                 Ok(())

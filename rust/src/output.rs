@@ -38,7 +38,6 @@ enum Sharding {
 struct State {
     bundle: Bundle,
     names: HashMap<String, u32>,
-    closed: Vec<u32>,
 }
 
 #[pymethods]
@@ -87,7 +86,6 @@ impl Output {
         let state = State {
             bundle: Bundle::new(path, frames, frame_bytes, budget),
             names: HashMap::new(),
-            closed: Vec::new(),
         };
         Ok(Self {
             table,
@@ -158,12 +156,6 @@ impl Output {
         let mut state = self.state.borrow_mut(record.py())?;
         let state = &mut *state;
         let at = state.number(place);
-        if !state.closed.is_empty() && state.closed.contains(&at) {
-            let table = &self.table;
-            return Err(PyValueError::new_err(format!(
-                "table `{table}`: a record for a shard that this task has closed"
-            )));
-        }
         state.bundle.push(at, |lines| {
             self.codec.get().encode(record, lines)?;
             lines.push(b'\n');
@@ -177,7 +169,6 @@ impl Output {
         let mut state = self.state.borrow_mut(shard.py())?;
         let at = state.number(place);
         state.bundle.close(at)?;
-        state.closed.push(at);
         Ok(())
     }
 

@@ -64,7 +64,11 @@ impl Partitioner {
             Ok(self.of_bytes(raw_bytes(KEY, value)?))
         } else if let Ok(parts) = value.cast::<PyTuple>() {
             if parts.len() == 1 {
-                return self.of_value(&parts.get_item(0)?);
+                let part = parts.get_item(0)?;
+                if part.is_instance_of::<PyTuple>() {
+                    return Err(mismatch(KEY, "int, str or bytes", &part));
+                }
+                return self.of_value(&part);
             }
             let mut bytes = Vec::new();
             for part in parts.iter() {
@@ -151,8 +155,12 @@ fn hexadecimal<'py>(int: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
 
 /// The shard of a key among `shards`: what a write's sharding does with it.
 #[pyfunction]
-pub fn shard_of(key: &Bound<'_, PyAny>, shards: u32, plain_key: Py<PyAny>) -> PyResult<u64> {
-    let shards = u64::from(shards);
+pub fn shard_of(
+    key: &Bound<'_, PyAny>,
+    shards: std::num::NonZeroU32,
+    plain_key: Py<PyAny>,
+) -> PyResult<u64> {
+    let shards = u64::from(shards.get());
     Partitioner {
         key: Key::Record,
         shards,

@@ -86,8 +86,16 @@ impl Class {
         let plain = unsafe {
             (*ptr).tp_dictoffset == 0 && (*ptr).tp_finalize.is_none() && (*ptr).tp_del.is_none()
         };
-        let reusable =
-            plain && matches!((&build, &layout), (Build::Fill, Layout::Slots(_))) && !has_dict(ptr);
+        // Nor one with more slots than fields: what stands there would outlive its record.
+        let word = size_of::<*mut ffi::PyObject>();
+        // SAFETY: as above.
+        let exact = unsafe {
+            let slots = fields.len() + usize::from((*ptr).tp_weaklistoffset > 0);
+            (*ptr).tp_itemsize == 0
+                && (*ptr).tp_basicsize.unsigned_abs() == size_of::<ffi::PyObject>() + word * slots
+        };
+        let filled = matches!((&build, &layout), (Build::Fill, Layout::Slots(_)));
+        let reusable = plain && exact && filled && !has_dict(ptr);
         Ok(Self {
             spare: GilCell::new(None),
             reusable,
@@ -127,13 +135,10 @@ impl Class {
                 value.ok_or_else(|| self.unset(i))
             }
             Layout::Attributes => record.getattr(self.fields[i].name.bind(py)),
-            // SAFETY: `check` has shown that it is this NamedTuple, which has a value per field.
-            Layout::Tuple => unsafe {
-                Ok(record
-                    .cast_unchecked::<PyTuple>()
-                    .get_borrowed_item_unchecked(i)
-                    .to_owned())
-            },
+            Layout::Tuple => {
+                let tuple = record.cast::<PyTuple>()?;
+                tuple.get_item(i).map_err(|_| self.unset(i))
+            }
         }
     }
 
@@ -153,7 +158,8 @@ impl Class {
         let ty = self.ty.bind(py);
         if let (Build::Fill, Layout::Slots(offsets)) = (&self.build, &self.layout) {
             let ptr = ty.as_ptr().cast::<ffi::PyTypeObject>();
-            let object = match self.spare.borrow_mut(py)?.take() {
+            let spare = self.spare.borrow_mut(py)?.take();
+            let object = match spare {
                 Some(spare) => spare.into_bound(py),
                 // SAFETY: `tp_alloc` returns a new object with all slots null, or null with an
                 // exception set.
@@ -218,11 +224,15 @@ impl Class {
 
     /// Takes back a record that user code is done with; if it kept no reference, it is the next one.
     pub fn take_back(&self, record: Bound<'_, PyAny>) -> PyResult<()> {
+        if record.get_type_ptr() != self.ty.as_ptr().cast() {
+            return Ok(());
+        }
         // SAFETY: a live object.
         let alone = unsafe { ffi::Py_REFCNT(record.as_ptr()) } == 1;
         if self.reusable && alone && !has_weak_references(&record) {
             let py = record.py();
-            *self.spare.borrow_mut(py)? = Some(record.unbind());
+            let old = self.spare.borrow_mut(py)?.replace(record.unbind());
+            drop(old);
         }
         Ok(())
     }
@@ -232,7 +242,7 @@ fn has_weak_references(record: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the offset is that of the list's head in an object of this type.
     unsafe {
         let offset = (*record.get_type_ptr()).tp_weaklistoffset;
-        offset > 0
+        offset != 0
             && !record
                 .as_ptr()
                 .byte_offset(offset)

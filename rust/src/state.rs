@@ -57,6 +57,13 @@ impl TaskState {
         }
     }
 
+    /// Lets go of the exception, which holds on to all that the task has made.
+    fn forget(&self, py: Python<'_>) -> PyResult<()> {
+        let failed = self.errors.borrow_mut(py)?.failed.take();
+        drop(failed);
+        Ok(())
+    }
+
     /// The task goes on to another file of its input.
     fn enter(&self, py: Python<'_>, input_file: Py<PyString>) -> PyResult<()> {
         *self.input_file.borrow_mut(py)? = input_file;
