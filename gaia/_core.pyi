@@ -67,6 +67,9 @@ class Output:
         frame_bytes: int,
         budget: int,
     ) -> Output: ...
+    broken: int | None
+    """The system's code for the failure that broke the bundle."""
+
     def finish(self) -> tuple[bytes, list[str]]:
         """Writes out what is buffered. Returns the index, as packed little-endian entries of
         `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards

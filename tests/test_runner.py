@@ -356,6 +356,33 @@ class TestHooks:
         assert sorted(any_job.run()["calls"].records()) == calls
 
 
+class Collects(gaia.Mapper[str, int]):
+    """Writes how many records there are in a list that it was given empty."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    def do(self, record: str, ctx: gaia.Context[int]) -> None:
+        self.seen.append(record)
+
+    def on_shard_finish(self, ctx: gaia.Context[int]) -> None:
+        ctx.write(len(self.seen))
+
+
+def test_what_a_task_does_to_its_arguments_no_other_task_sees(any_job: Job) -> None:
+    given: list[str] = []
+    counts = any_job.records_of(any_job.lines(*"abcdefgh").map(Collects, given))
+    assert sum(counts) == 8
+    assert given == []
+
+
+def test_a_table_that_the_run_reads_is_not_replaced(job: Job) -> None:
+    job.records_of(job.lines("old"))
+    again = attrs.evolve(job, pipeline=gaia.Pipeline("again"))
+    with pytest.raises(gaia.OutputError, match="is read by this run"):
+        again.records_of(again.pipeline.read_table(job.dest / "out", type=str))
+
+
 class TestJoins:
     def test_a_table_joins_itself_by_two_methods(self, any_job: Job) -> None:
         class Both(gaia.Joiner[str]):

@@ -463,3 +463,13 @@ def test_a_class_with_a_text_of_its_own_may_hold_anything() -> None:
     assert codec(Tags).decode(line).tags == {"a", "b"}
     with pytest.raises(gaia.PipelineError, match="`Tags` has only its own text"):
         gaia.Pipeline("p").from_records([Tags({"a"})]).write("tags", gaia.JSONL)
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+def test_a_tuple_that_lacks_a_field_is_refused() -> None:
+    with pytest.raises(AttributeError, match="field `right` of this `Pair` is not set"):
+        codec(Pair).encode(tuple.__new__(Pair, (1,)))

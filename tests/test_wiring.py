@@ -86,6 +86,15 @@ class MisspeltHook(TakesText):
     def on_shard_finished(self, ctx: gaia.Context[str]) -> None: ...
 
 
+class YieldsAtFinish(TakesText):
+    def on_shard_finish(self, ctx: gaia.Context[str]) -> Any:
+        yield ctx.write("lost")
+
+
+class FinishesAlone(TakesText):
+    def on_shard_finish(self) -> None: ...  # type: ignore[override]
+
+
 class WritesAnother(gaia.Mapper[str, str]):
     def do(self, record: str, ctx: gaia.Context[int]) -> None: ...  # type: ignore[override]
 
@@ -183,6 +192,9 @@ class Job(gaia.Pipeline):
         self.in_4.write("in_4", gaia.TXT).with_mod_n_sharding(4)
         self.in_8 = self.lines.map(shout, name="shout_8")
         self.in_8.write("in_8", gaia.TXT).with_mod_n_sharding(8)
+        self.in_2_ways = self.lines.map(shout, name="shout_2_ways")
+        self.in_2_ways.write("one_way", gaia.TXT).with_mod_n_sharding(4)
+        self.in_2_ways.write("other_way", gaia.TXT).with_mod_n_sharding(4, len)
         self.custom = self.lines.map(shout, name="shout_custom")
         self.custom.write("custom", gaia.TXT).with_custom_sharding(shout)
         self.counted = self.numbers.map(abs, name="abs", output=int)
@@ -206,6 +218,20 @@ def case(name: str, wrong: Callable[[Job], object], *, step: str, expected: str,
 
 
 MAPS = [
+    case(
+        "hook that is a generator",
+        lambda job: job.lines.map(YieldsAtFinish),
+        step="yields_at_finish",
+        expected="call ctx.write(record)",
+        got="`YieldsAtFinish.on_shard_finish` is a generator",
+    ),
+    case(
+        "hook without ctx",
+        lambda job: job.lines.map(FinishesAlone),
+        step="finishes_alone",
+        expected="`on_shard_finish(self, ctx",
+        got="FinishesAlone.on_shard_finish(self)",
+    ),
     case(
         "do that returns its record",
         lambda job: job.lines.map(Returns),
@@ -526,6 +552,13 @@ JOINS = [
         step="merge",
         expected="the same number of shards",
         got="`in_4` has 4, `in_8` has 8",
+    ),
+    case(
+        "table written in two ways",
+        lambda job: job.join(Merge, [job.in_2_ways.bind_with(Merge.on_line)]),
+        step="merge",
+        expected="one way in which `shout_2_ways` is sharded",
+        got="`one_way`, `other_way`",
     ),
     case(
         "keys of different types",

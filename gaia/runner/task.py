@@ -118,6 +118,7 @@ class _TaskRun:
             # Errors of Gaia's own come out of reading; user code may raise the like as well.
             if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
                 raise
+            self._check_bundles()
             raise step_error(error, self.step, self.state) from None
         finally:
             self.state.forget()
@@ -216,6 +217,10 @@ class _TaskRun:
             lines = open_lines(source, part)
             try:
                 count += _core.feed_lines(lines, codec, target, not source.ours)
+            except OSError as error:
+                if self.state.blame(error):
+                    raise
+                raise InputError(f"cannot read {part.path}: {reason(error)}") from None
             except (ValueError, TypeError) as error:
                 if not source.ours or self.state.blame(error):
                     raise
@@ -223,6 +228,12 @@ class _TaskRun:
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
         return count
+
+    def _check_bundles(self) -> None:
+        """Takes the blame off user code that ran when a bundle could not be written."""
+        for _, path, output in self.outputs:
+            if output.broken is not None:
+                raise OutputError(f"cannot write {path}: {os.strerror(output.broken)}") from None
 
     def _bundles(self) -> Iterator[Bundle]:
         for table, path, output in self.outputs:

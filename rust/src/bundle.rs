@@ -34,7 +34,7 @@ pub struct Bundle {
     packed: Vec<u8>,
     /// The system's code for the first failure: what was written before is not to be relied on, even
     /// if user code has caught the error.
-    broken: Option<i32>,
+    pub broken: Option<i32>,
 }
 
 #[derive(Default)]

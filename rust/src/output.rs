@@ -96,6 +96,12 @@ impl Output {
         })
     }
 
+    /// The system's code for the failure that broke the bundle, or None.
+    #[getter]
+    fn broken(&self, py: Python<'_>) -> PyResult<Option<i32>> {
+        Ok(self.state.borrow_mut(py)?.bundle.broken)
+    }
+
     /// Writes out what is buffered. Returns the index, as packed little-endian entries of
     /// `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards
     /// in the order of their numbers.
