@@ -1,7 +1,6 @@
 """Commit: the frames of all tasks become shard files, and a folder of them the table."""
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 
@@ -121,7 +120,7 @@ def publish(staged: str, final: str) -> None:
         _keep_foreign_files(place, staged)
         if os.path.islink(final):
             # The link may lead to another file system, from where nothing can be swapped in.
-            staged = shutil.copytree(staged, f"{place}.new-{secrets.token_hex(4)}", symlinks=True)
+            staged = shutil.copytree(staged, f"{place}.new-{os.urandom(4).hex()}", symlinks=True)
         _core.swap(staged, place)
         shutil.rmtree(staged)
     except OSError as error:

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -107,7 +106,7 @@ def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str)
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    scratch = os.path.join(dest, OWN, f"run-{secrets.token_hex(4)}")
+    scratch = os.path.join(dest, OWN, f"run-{os.urandom(4).hex()}")
     run = _Execution(plan.pipeline, engine, dest, scratch)
     lock = None
     try:
