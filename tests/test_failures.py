@@ -292,6 +292,24 @@ def hang() -> None:
 
 
 class TestWorkers:
+    def test_the_death_of_one_is_noticed_though_a_child_holds_its_pipe(
+        self, dest: Path, tmp_path: Path
+    ) -> None:
+        def leave_a_child_and_die(number: int) -> int:
+            child = os.fork()
+            if child == 0:
+                hang()
+            (tmp_path / "child").write_text(str(child))
+            die("killed")
+            return number
+
+        pipeline = gaia.Pipeline("deadly")
+        numbers = pipeline.from_records([0], name="numbers")
+        to_one_shard(numbers.map(leave_a_child_and_die, name="step"))
+        with pytest.raises(gaia.WorkerError, match="was killed by SIGKILL"):
+            gaia.LocalRunner(dest, workers=1).run(pipeline)
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # It is still there.
+
     @pytest.mark.parametrize(
         ("how", "told"), [("killed", "was killed by SIGKILL"), ("left", "exited with 3")]
     )

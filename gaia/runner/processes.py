@@ -89,10 +89,8 @@ class _Worker:
 
     def receive(self) -> Any:
         try:
-            if self.end is not None and not self.connection.poll():
-                wait([self.connection, self.end])
-                if not self.connection.poll():
-                    raise EOFError
+            if not self.connection.poll():
+                raise EOFError  # Only the worker's end is to be seen, and no answer.
             kind, value = cloudpickle.loads(self.connection.recv_bytes())
         except (EOFError, ConnectionResetError):
             raise self._died() from None
