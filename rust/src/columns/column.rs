@@ -1,0 +1,196 @@
+//! Columns: the values of one field of many records. No Python here.
+
+use std::sync::Arc;
+
+/// Where a text stands in the data of its column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    pub start: u32,
+    pub len: u32,
+}
+
+impl Span {
+    /// # Panics
+    /// If the text does not end in the first 4 GiB: batches are cut long before.
+    #[inline]
+    pub fn new(start: usize, len: usize) -> Self {
+        let end = u32::try_from(start + len).expect("a column's text is below 4 GiB");
+        Self {
+            start: start as u32,
+            len: end - start as u32,
+        }
+    }
+
+    #[inline]
+    pub fn of(self, data: &[u8]) -> &[u8] {
+        &data[self.start as usize..][..self.len as usize]
+    }
+}
+
+/// Texts, one beside the other or anywhere in data that columns share.
+#[derive(Clone, Debug, Default)]
+pub struct Text {
+    pub data: Arc<Vec<u8>>,
+    pub spans: Vec<Span>,
+}
+
+impl Text {
+    #[inline]
+    pub fn get(&self, row: usize) -> &[u8] {
+        self.spans[row].of(&self.data)
+    }
+
+    /// Appends a text.
+    pub fn push(&mut self, text: &[u8]) {
+        let data = Arc::make_mut(&mut self.data);
+        self.spans.push(Span::new(data.len(), text.len()));
+        data.extend_from_slice(text);
+    }
+}
+
+/// The values of a column by how they are stored. A row without a value holds anything.
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// UTF-8 for a str; bytes; JSON; a datetime, date or enum as it is written to TXT.
+    Text(Text),
+    Int(Vec<i64>),
+    Float(Vec<f64>),
+    Bool(Vec<bool>),
+    /// The same int in every row.
+    Same(i64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub values: Values,
+    /// Which rows are None; None if no row is.
+    pub nulls: Option<Vec<bool>>,
+}
+
+impl From<Values> for Column {
+    fn from(values: Values) -> Self {
+        Self {
+            values,
+            nulls: None,
+        }
+    }
+}
+
+impl Column {
+    #[inline]
+    pub fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls[row])
+    }
+
+    /// # Panics
+    /// If it is no column of texts: the schema tells.
+    #[inline]
+    pub fn text(&self) -> &Text {
+        match &self.values {
+            Values::Text(text) => text,
+            _ => unreachable!("a column of texts"),
+        }
+    }
+
+    /// The int in a row.
+    ///
+    /// # Panics
+    /// If it is no column of ints: the schema tells.
+    #[inline]
+    pub fn int(&self, row: usize) -> i64 {
+        match &self.values {
+            Values::Int(ints) => ints[row],
+            Values::Same(int) => *int,
+            _ => unreachable!("a column of ints"),
+        }
+    }
+
+    /// An empty column that is stored alike, with data of its own.
+    pub fn empty_like(&self) -> Column {
+        match &self.values {
+            Values::Text(_) => Values::Text(Text::default()),
+            Values::Int(_) | Values::Same(_) => Values::Int(Vec::new()),
+            Values::Float(_) => Values::Float(Vec::new()),
+            Values::Bool(_) => Values::Bool(Vec::new()),
+        }
+        .into()
+    }
+
+    /// The rows of these numbers, in their order; texts stay where they are.
+    pub fn gather(&self, rows: &[u32]) -> Column {
+        fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| values[row as usize]).collect()
+        }
+        Column {
+            values: match &self.values {
+                Values::Text(text) => Values::Text(Text {
+                    data: Arc::clone(&text.data),
+                    spans: pick(&text.spans, rows),
+                }),
+                Values::Int(ints) => Values::Int(pick(ints, rows)),
+                Values::Float(floats) => Values::Float(pick(floats, rows)),
+                Values::Bool(bools) => Values::Bool(pick(bools, rows)),
+                Values::Same(int) => Values::Same(*int),
+            },
+            nulls: self.nulls.as_ref().map(|nulls| pick(nulls, rows)),
+        }
+    }
+
+    /// Appends one row, `row` of a column that is stored alike; `len` rows are there already.
+    pub fn push_from(&mut self, len: usize, from: &Column, row: usize) {
+        let null = from.is_null(row);
+        match (&mut self.values, &from.values) {
+            (Values::Text(text), Values::Text(other)) => {
+                text.push(if null { b"" } else { other.get(row) });
+            }
+            (Values::Int(ints), _) => ints.push(from.int(row)),
+            (Values::Float(floats), Values::Float(other)) => floats.push(other[row]),
+            (Values::Bool(bools), Values::Bool(other)) => bools.push(other[row]),
+            _ => unreachable!("columns of one schema"),
+        }
+        self.note_null(len, null);
+    }
+
+    /// Says whether row `len`, just appended, is None.
+    pub fn note_null(&mut self, len: usize, null: bool) {
+        match &mut self.nulls {
+            Some(nulls) => nulls.push(null),
+            None if null => {
+                let mut nulls = vec![false; len];
+                nulls.push(true);
+                self.nulls = Some(nulls);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Records as columns.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub rows: usize,
+    pub columns: Vec<Column>,
+    /// The block of input that texts may still stand in, and its position in the file.
+    pub origin: Option<(Arc<Vec<u8>>, u64)>,
+}
+
+impl Batch {
+    /// The rows of these numbers, in their order.
+    pub fn gather(&self, rows: &[u32]) -> Batch {
+        Batch {
+            rows: rows.len(),
+            columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// The position in the input file of a row, as exactly as is known.
+    pub fn position(&self, row: usize) -> Option<u64> {
+        let (block, base) = self.origin.as_ref()?;
+        let within = self.columns.iter().find_map(|column| match &column.values {
+            Values::Text(text) if Arc::ptr_eq(&text.data, block) => Some(text.spans[row].start),
+            _ => None,
+        });
+        Some(base + u64::from(within.unwrap_or(0)))
+    }
+}

@@ -1,0 +1,3 @@
+//! Records as columns, and the way between columns, Python objects, lines and Arrow.
+
+pub mod column;
