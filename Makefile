@@ -1,11 +1,17 @@
-# `make demo` runs the main job, `make test` everything that must pass; both set up what they need.
+# `make demo` runs the main job, `make test` everything that must pass, `make bench` measures Gaia
+# beside its peers (half an hour, 10 GB of disk); each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SHARDS ?= 64
 
-.PHONY: setup demo test lint check-rust check-python clean
+BENCH_TEXT ?=
+BENCH_MIB ?= 1024
+BENCH_REPEATS ?= 3
+BENCH_ARGS ?=
+
+.PHONY: setup demo test bench lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -13,6 +19,11 @@ demo: setup
 test: setup lint
 	cargo test --release --quiet
 	$(BIN)/python -m pytest
+
+# BENCH_TEXT is a text to use instead of a made one of BENCH_MIB; BENCH_ARGS go to run.py.
+bench: setup $(VENV)/bench-ready
+	$(BIN)/python benchmarks/run.py --report benchmarks --repeats $(BENCH_REPEATS) \
+	  --mib $(BENCH_MIB) $(if $(BENCH_TEXT),--text '$(BENCH_TEXT)') $(BENCH_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -24,7 +35,7 @@ lint: setup
 setup: $(VENV)/built
 
 # The native core, rebuilt when its sources change.
-$(VENV)/built: $(VENV)/ready $(wildcard rust/src/*.rs) rust/Cargo.toml Cargo.toml Cargo.lock
+$(VENV)/built: $(VENV)/ready $(wildcard rust/src/*.rs rust/src/*/*.rs) rust/Cargo.toml Cargo.toml Cargo.lock
 	$(BIN)/maturin develop --release --quiet
 	@touch $@
 
@@ -34,6 +45,10 @@ $(VENV)/ready: pyproject.toml | check-python check-rust
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
+$(VENV)/bench-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
 check-python:
 	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Gaia needs Python 3.11 or later with its venv module; name one as: make PYTHON=python3.12" >&2; \
@@ -41,7 +56,7 @@ check-python:
 
 check-rust:
 	@command -v cargo >/dev/null || { \
-	  echo "Gaia's core is built with Rust 1.87 or later: install it from https://rustup.rs and try again" >&2; \
+	  echo "Gaia's core is built with Rust 1.88 or later: install it from https://rustup.rs and try again" >&2; \
 	  exit 1; }
 
 clean:

@@ -7,6 +7,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::columns::encode::{Encoder, Style};
+use crate::columns::parse::{FieldSpec, Plain};
+use crate::columns::schema::Field;
 use crate::quote::write_str;
 use crate::record::Class;
 use crate::value::{Kind, refused};
@@ -17,6 +20,8 @@ use crate::{json, text};
 pub struct Codec {
     pub shape: Shape,
     format: Format,
+    /// What lines of the text format are parsed as, where that needs no Python.
+    fields: Option<Vec<FieldSpec>>,
 }
 
 pub enum Shape {
@@ -25,6 +30,33 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// The fields as parsers see them. Values that Python makes stay the text that they are.
+    pub fn specs(&self) -> Vec<FieldSpec> {
+        let spec = |i: usize| {
+            let field = self.field(i);
+            FieldSpec {
+                name: field.name.to_owned(),
+                kind: match field.kind {
+                    Kind::Int => Plain::Int,
+                    Kind::Float => Plain::Float,
+                    Kind::Bool => Plain::Bool,
+                    Kind::Bytes => Plain::Text,
+                    Kind::Str | Kind::Via { .. } | Kind::Json { .. } => Plain::Str,
+                },
+                optional: field.optional,
+            }
+        };
+        (0..self.width()).map(spec).collect()
+    }
+
+    /// The field in messages; nothing for a single value.
+    pub fn label(&self, i: usize) -> &str {
+        match self {
+            Shape::Class(class) => &class.fields[i].label,
+            Shape::Value(_) => "",
+        }
+    }
+
     /// # Errors
     /// `TypeError` unless the record can be one of this shape; of a single value, more is known
     /// when it is encoded.
@@ -80,7 +112,14 @@ impl Codec {
             },
             other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
         };
-        Ok(Self { shape, format })
+        let plain = matches!(format, Format::Text { own: None } | Format::Foreign { .. });
+        let dicts = matches!(shape, Shape::Value(Kind::Json { .. }));
+        let fields = (plain && !dicts).then(|| shape.specs());
+        Ok(Self {
+            shape,
+            format,
+            fields,
+        })
     }
 
     /// The line for a record, without its line end.
@@ -103,6 +142,42 @@ impl Codec {
     /// Whether a line without text holds no record.
     pub fn skips_blank(&self) -> bool {
         matches!(self.format, Format::Json { .. })
+    }
+
+    /// What lines are parsed as; None where that needs Python.
+    pub fn fields(&self) -> Option<&[FieldSpec]> {
+        self.fields.as_deref()
+    }
+
+    /// Whether lines are JSON objects of values that need no Python, by the names of the fields.
+    pub fn reads_plain_objects(&self) -> bool {
+        let plain = |field: Field<'_>| {
+            !matches!(
+                field.kind,
+                Kind::Bytes | Kind::Via { .. } | Kind::Json { .. }
+            )
+        };
+        matches!(self.format, Format::Json { write: None, .. }) && self.shape.fields().all(plain)
+    }
+
+    /// Whether text that is UTF-8 is read as such.
+    pub fn is_utf8(&self) -> bool {
+        match &self.format {
+            Format::Foreign { encoding, .. } => encoding.as_bytes() == b"utf-8",
+            _ => true,
+        }
+    }
+
+    /// How rows of columns are written; None where Python has a hand in it.
+    pub fn encoder(&self) -> Option<Encoder> {
+        let style = match (&self.format, &self.shape) {
+            (Format::Text { own: None }, Shape::Class(_)) => Style::Tabbed,
+            (Format::Text { own: None }, Shape::Value(_)) => Style::Bare,
+            (Format::Json { write: None, .. }, Shape::Class(_)) => Style::JsonObject,
+            (Format::Json { .. }, Shape::Value(_)) => Style::Json,
+            _ => return None,
+        };
+        Encoder::new(style, &self.shape)
     }
 
     pub fn has_own_text(&self) -> bool {

@@ -12,6 +12,30 @@ const LETTERS: [u8; 256] = {
     letters
 };
 
+/// Appends the text at `start..start + len` of some data, with everything escaped that would end a
+/// field or a line.
+#[inline]
+pub fn escape_at(data: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
+    // Short texts, which most are, are checked and copied as one register, and the rest cut off.
+    if len <= 16
+        && let Some(lane) = data.get(start..start + 16)
+    {
+        let lane: [u8; 16] = lane.try_into().unwrap();
+        let mut marked = 0;
+        for (i, byte) in lane.into_iter().enumerate() {
+            let special = byte == b'\\' || byte == b'\t' || byte == b'\n' || byte == b'\r';
+            marked |= u8::from(special) & u8::from(i < len);
+        }
+        if marked == 0 {
+            let done = out.len();
+            out.extend_from_slice(&lane);
+            out.truncate(done + len);
+            return;
+        }
+    }
+    escape(&data[start..start + len], out);
+}
+
 /// Appends text with everything escaped that would end a field or a line.
 pub fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut done = 0;

@@ -3,10 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::prelude::*;
+use triomphe::Arc;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Shape};
+use crate::columns::column::{Batch, Origin, Span};
+use crate::columns::parse::FieldSpec;
+use crate::columns::txt;
 use crate::context::Context;
-use crate::lines::{LineReader, Lines};
+use crate::lines::{Block, LineReader, Lines};
 
 /// Passes the record on every line to `target`; returns how many there were. With `lenient`, a
 /// line that does not parse is counted as a parse error and left out.
@@ -19,21 +23,101 @@ pub fn feed_lines(
     lenient: bool,
 ) -> PyResult<u64> {
     let mut lines = lines.reader(py)?;
-    let state = target.state();
+    if target.takes_batches() {
+        return feed_blocks(py, &mut lines, codec, target, lenient);
+    }
     let mut count = 0;
     while let Some((position, record)) = next_record(py, &mut lines, codec)? {
-        state.position.store(position, Relaxed);
-        match record {
-            Ok(record) => {
-                count += 1;
-                target.pass_on(&record)?;
-                codec.take_back(record)?;
+        count += pass_on(py, codec, target, position, record, lenient)?;
+    }
+    Ok(count)
+}
+
+fn pass_on(
+    py: Python<'_>,
+    codec: &Codec,
+    target: &Context,
+    position: u64,
+    record: PyResult<Bound<'_, PyAny>>,
+    lenient: bool,
+) -> PyResult<u64> {
+    let state = target.state();
+    state.position.store(position, Relaxed);
+    match record {
+        Ok(record) => {
+            target.pass_on(&record)?;
+            codec.take_back(record)?;
+            Ok(1)
+        }
+        Err(error) if lenient => state.parse_error(py, error).map(|()| 0),
+        Err(error) => Err(error),
+    }
+}
+
+/// As `feed_lines`, a block at a time; a line that is not plainly a record is read by itself.
+fn feed_blocks(
+    py: Python<'_>,
+    lines: &mut LineReader,
+    codec: &Codec,
+    target: &Context,
+    lenient: bool,
+) -> PyResult<u64> {
+    let mut count = 0;
+    while let Some(block) = lines.next_block(py)? {
+        let crlf = lines.crlf();
+        let (batch, odd) = py.detach(|| read_block(&block, codec, crlf));
+        count += batch.rows as u64;
+        target.state().position.store(block.base, Relaxed);
+        target.pass_on_batch(py, &batch)?;
+        drop(batch);
+        for line in odd {
+            let line_position = block.base + u64::from(line.start);
+            let line = line.of(&block.data);
+            if codec.skips_blank() && line.trim_ascii().is_empty() {
+                continue;
             }
-            Err(error) if lenient => state.parse_error(py, error)?,
-            Err(error) => return Err(error),
+            let record = codec.decode(py, line);
+            count += pass_on(py, codec, target, line_position, record, lenient)?;
         }
     }
     Ok(count)
+}
+
+/// The records of a block in columns, and the lines that are none, or have to be read by Python.
+fn read_block(block: &Block, codec: &Codec, crlf: bool) -> (Batch, Vec<Span>) {
+    let Block { data, lines, base } = block;
+    let mut odd = Vec::new();
+    let parsed = codec.fields().and_then(|fields| {
+        // Other encodings are read here as far as they are ASCII.
+        let plain = codec.is_utf8() || data[lines.clone()].is_ascii();
+        let read = |fields: &[FieldSpec]| match (&codec.shape, fields) {
+            (Shape::Value(_), [field]) => txt::decode_bare(data, lines.clone(), crlf, field.kind),
+            _ => txt::decode(data, lines.clone(), fields),
+        };
+        plain.then(|| read(fields))
+    });
+    let Some(parsed) = parsed else {
+        txt::lines(data, lines.clone(), crlf, &mut odd);
+        return (
+            Batch {
+                rows: 0,
+                columns: Vec::new(),
+                origin: None,
+            },
+            odd,
+        );
+    };
+    let whole = parsed.odd.is_empty().then(|| lines.clone());
+    let batch = Batch {
+        rows: parsed.rows,
+        columns: parsed.columns,
+        origin: Some(Origin {
+            data: Arc::clone(data),
+            base: *base,
+            lines: whole,
+        }),
+    };
+    (batch, parsed.odd)
 }
 
 /// Passes every record of an iterable to `target`, the first of them at position `start`.
@@ -47,7 +131,6 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     }
     Ok(count)
 }
-
 /// The records on lines, as an iterator.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct RecordReader {

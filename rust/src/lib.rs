@@ -4,13 +4,18 @@
 mod bundle;
 mod cell;
 mod codec;
+mod columns;
 mod compress;
 mod context;
 mod escape;
 mod feed;
+mod grouping;
+mod groups;
+mod joint;
 mod json;
 mod lines;
 mod names;
+mod ops;
 mod output;
 mod partition;
 mod process;
@@ -31,13 +36,19 @@ mod _core {
     #[pymodule_export]
     use crate::codec::Codec;
     #[pymodule_export]
+    use crate::columns::batch::{PyBatch, PyColumn};
+    #[pymodule_export]
     use crate::compress::compress;
     #[pymodule_export]
     use crate::context::Context;
     #[pymodule_export]
     use crate::feed::{RecordReader, feed_lines, feed_records};
     #[pymodule_export]
+    use crate::joint::Joint;
+    #[pymodule_export]
     use crate::lines::Lines;
+    #[pymodule_export]
+    use crate::ops::Op;
     #[pymodule_export]
     use crate::output::Output;
     #[pymodule_export]

@@ -1,31 +1,36 @@
 //! Lines of a byte range of an input.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
+use triomphe::Arc;
 
 use crate::cell::GilCell;
 
 const BLOCK: usize = 256 * 1024;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines that start in `[start, end)` of a local file (given by its path) or of an iterator
-/// of bytes (read from its beginning, so `start` is 0). So every line belongs to exactly one of
-/// the ranges into which an input is cut, wherever the cuts fall.
+/// The lines that start in `[start, end)` of a local file (given by its path), or of a whole zstd file
+/// or an iterator of bytes (`start` is 0). So every line belongs to exactly one of the ranges into
+/// which an input is cut, wherever the cuts fall.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Lines(GilCell<LineReader>);
 
 #[pymethods]
 impl Lines {
     #[new]
-    #[pyo3(signature = (source, start=0, end=None, *, skip_header=false, skip_bom=false, crlf=false))]
+    #[pyo3(signature = (source, start=0, end=None, *, zstd=false, skip_header=false, skip_bom=false,
+                        crlf=false))]
     fn new(
         source: &Bound<'_, PyAny>,
         start: u64,
         end: Option<u64>,
+        zstd: bool,
         skip_header: bool,
         skip_bom: bool,
         crlf: bool,
@@ -35,14 +40,19 @@ impl Lines {
         let base = start.saturating_sub(1);
         let blocks = if source.is_instance_of::<PyString>() {
             let mut file = File::open(source.extract::<std::path::PathBuf>()?)?;
-            file.seek(SeekFrom::Start(base))?;
-            Blocks::File(file)
+            if zstd {
+                Blocks::Zstd(Box::new(zstd::Decoder::new(file)?))
+            } else {
+                file.seek(SeekFrom::Start(base))?;
+                Blocks::File(file)
+            }
         } else {
             Blocks::Iterator(source.try_iter()?.unbind())
         };
         Ok(Self(GilCell::new(LineReader {
             blocks,
             buffer: Vec::new(),
+            lent: Arc::default(),
             head: 0,
             scanned: 0,
             base,
@@ -69,6 +79,8 @@ impl Lines {
 pub struct LineReader {
     blocks: Blocks,
     buffer: Vec<u8>,
+    /// The last block; its memory is used again once nobody else holds it.
+    lent: Arc<Vec<u8>>,
     /// Where the next line starts in the buffer, and how far the search for its end has come.
     head: usize,
     scanned: usize,
@@ -81,6 +93,7 @@ pub struct LineReader {
 
 enum Blocks {
     File(File),
+    Zstd(Box<zstd::Decoder<'static, BufReader<File>>>),
     Iterator(Py<PyIterator>),
 }
 
@@ -90,9 +103,20 @@ enum Opening {
     Done,
 }
 
+/// Whole lines: a part of some data, and the position in the input of that data's first byte.
+pub struct Block {
+    pub data: Arc<Vec<u8>>,
+    pub lines: Range<usize>,
+    pub base: u64,
+}
+
 impl LineReader {
-    /// The next line's position in the input, and where it stands in `bytes`.
-    pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u64, Range<usize>)>> {
+    pub fn crlf(&self) -> bool {
+        self.crlf
+    }
+
+    /// Goes to the first line, and tells where it starts; a byte order mark is part of it.
+    fn open(&mut self, py: Python<'_>) -> PyResult<u64> {
         let mut start = self.base + self.head as u64;
         match std::mem::replace(&mut self.opening, Opening::Done) {
             Opening::Done => {}
@@ -115,6 +139,61 @@ impl LineReader {
                 }
             }
         }
+        Ok(start)
+    }
+
+    /// The lines of about one read, as they stand in the input.
+    pub fn next_block(&mut self, py: Python<'_>) -> PyResult<Option<Block>> {
+        if self.open(py)? >= self.end {
+            return Ok(None);
+        }
+        // The first byte that may not start a line of this block, counted in the buffer.
+        let wanted = usize::try_from(self.end - self.base).unwrap_or(usize::MAX);
+        let cut = loop {
+            // Up to the last line end, but no line that starts at `wanted` or later.
+            let last = if wanted <= self.buffer.len() {
+                let from = self.scanned.max(wanted - 1);
+                let within = memchr::memchr(b'\n', &self.buffer[from..]);
+                within.map(|found| from + found + 1)
+            } else {
+                let within = memchr::memrchr(b'\n', &self.buffer[self.scanned..]);
+                within.map(|found| self.scanned + found + 1)
+            };
+            if let Some(cut) = last {
+                break cut;
+            }
+            self.scanned = self.buffer.len();
+            let head = self.head;
+            if !self.fill(py)? {
+                break self.buffer.len();
+            }
+            if head > 0 {
+                return self.next_block(py); // The buffer has moved.
+            }
+        };
+        if cut == self.head {
+            return Ok(None);
+        }
+        let lines = self.head..cut;
+        let mut next = std::mem::take(&mut self.lent);
+        let rest = match Arc::get_mut(&mut next) {
+            Some(free) => std::mem::take(free),
+            None => Vec::new(),
+        };
+        let full = std::mem::replace(&mut self.buffer, rest);
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&full[cut..]);
+        self.lent = Arc::new(full);
+        let base = self.base;
+        (self.head, self.scanned) = (0, 0);
+        self.base += cut as u64;
+        let data = Arc::clone(&self.lent);
+        Ok(Some(Block { data, lines, base }))
+    }
+
+    /// The next line's position in the input, and where it stands in `bytes`.
+    pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u64, Range<usize>)>> {
+        let start = self.open(py)?;
         if start >= self.end {
             return Ok(None);
         }
@@ -162,12 +241,17 @@ impl LineReader {
         let kept = self.buffer.len();
         match &mut self.blocks {
             Blocks::File(file) => {
-                self.buffer.resize(kept + BLOCK, 0);
-                let space = &mut self.buffer[kept..];
-                let read = py.detach(|| read_some(file, space));
-                let count = *read.as_ref().unwrap_or(&0);
-                self.buffer.truncate(kept + count);
-                read?;
+                let buffer = &mut self.buffer;
+                py.detach(|| read_some(file, buffer))?;
+            }
+            Blocks::Zstd(decoder) => {
+                let buffer = &mut self.buffer;
+                buffer.reserve(BLOCK);
+                let read = py.detach(|| decoder.take(BLOCK as u64).read_to_end(buffer));
+                read.map_err(|error| match error.raw_os_error() {
+                    Some(_) => error.into(),
+                    None => PyValueError::new_err(format!("zstd data: {error}")),
+                })?;
             }
             Blocks::Iterator(blocks) => {
                 while let Some(block) = blocks.bind(py).clone().next() {
@@ -185,11 +269,21 @@ impl LineReader {
     }
 }
 
-fn read_some(file: &mut File, space: &mut [u8]) -> std::io::Result<usize> {
+/// Reads a block, or what there is of it, behind what the buffer holds.
+fn read_some(file: &File, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    buffer.reserve(BLOCK);
+    let space = &mut buffer.spare_capacity_mut()[..BLOCK];
     loop {
-        match file.read(space) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => return result,
+        // SAFETY: the system writes into the space, of that size, and tells how much of it.
+        let read = unsafe { libc::read(file.as_raw_fd(), space.as_mut_ptr().cast(), BLOCK) };
+        if let Ok(read) = usize::try_from(read) {
+            // SAFETY: so many bytes behind the old length have just been written.
+            unsafe { buffer.set_len(buffer.len() + read) };
+            return Ok(());
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }

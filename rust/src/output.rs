@@ -10,10 +10,18 @@ use pyo3::types::{PyBytes, PyString};
 use crate::bundle::Bundle;
 use crate::cell::GilCell;
 use crate::codec::Codec;
+use crate::columns::column::Batch;
+use crate::columns::encode::Encoder;
+use crate::columns::pending::Pending;
+use crate::columns::rows;
 use crate::compress::Frames;
+use crate::grouping::{Grouping, Out};
 use crate::names::check_name;
 use crate::partition::{Key, Partitioner};
 use crate::value::{mismatch, utf8};
+
+/// Records that Python writes one by one are combined so many at a time.
+const PENDING: usize = 1024;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
@@ -21,7 +29,10 @@ pub struct Output {
     /// The write in messages: "write counts".
     pub step: Py<PyString>,
     codec: Py<Codec>,
+    /// How rows of columns are written, where that needs no Python.
+    encoder: Option<Encoder>,
     sharding: Sharding,
+    combined: bool,
     state: GilCell<State>,
 }
 
@@ -38,13 +49,27 @@ enum Sharding {
 struct State {
     bundle: Bundle,
     names: HashMap<String, u32>,
+    combine: Option<Combine>,
+    shards: Vec<u32>,
 }
+
+/// Reduction before records are sharded.
+struct Combine {
+    grouping: Grouping,
+    pending: Pending,
+    /// Groups are written out when they hold so many bytes.
+    limit: usize,
+}
+
+/// How a table is combined, as Python describes it: the key fields, for each field how it is reduced
+/// (`key`, a reduction's name or a function), and the limit of memory in bytes.
+type CombineSpec<'py> = (Vec<usize>, Vec<Bound<'py, PyAny>>, usize);
 
 #[pymethods]
 impl Output {
     /// `key` is None (the record itself), field numbers, or a function.
     #[new]
-    #[pyo3(signature = (table, codec, path, *, shards, key, custom, kept, plain_key,
+    #[pyo3(signature = (table, codec, path, *, shards, key, custom, kept, plain_key, combine,
                         compression, level, frame_bytes, budget))]
     #[expect(clippy::too_many_arguments, reason = "all are named by the one caller")]
     fn new(
@@ -56,6 +81,7 @@ impl Output {
         custom: Option<Py<PyAny>>,
         kept: Option<u32>,
         plain_key: Bound<'_, PyAny>,
+        combine: Option<CombineSpec<'_>>,
         compression: &str,
         level: i32,
         frame_bytes: usize,
@@ -83,17 +109,40 @@ impl Output {
         };
         let frames = Frames::new(compression, level)?;
         let step = PyString::new(py, &format!("write {table}")).unbind();
+        let shape = &codec.get().shape;
+        let combine = match combine {
+            None => None,
+            Some((keys, fields, limit)) => {
+                let out = fields.iter().enumerate();
+                let out = out.map(|(field, how)| Out::from_python(how, field));
+                Some(Combine {
+                    grouping: Grouping::new(shape, &keys, out.collect::<PyResult<_>>()?),
+                    pending: Pending::new(shape),
+                    limit,
+                })
+            }
+        };
+        let combined = combine.is_some();
         let state = State {
             bundle: Bundle::new(path, frames, frame_bytes, budget),
             names: HashMap::new(),
+            combine,
+            shards: Vec::new(),
         };
         Ok(Self {
             table,
             step,
+            encoder: codec.get().encoder(),
             codec,
             sharding,
+            combined,
             state: GilCell::new(state),
         })
+    }
+
+    /// Reduces what is pending and passes on all groups of a combined table.
+    fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        self.settle_groups(py, &mut *self.state.borrow_mut(py)?)
     }
 
     /// The system's code for the failure that broke the bundle, or None.
@@ -123,6 +172,18 @@ impl Output {
     }
 }
 
+/// Why a batch was not written, and the row to blame where it is one of the batch's.
+pub struct BatchFailure {
+    pub error: PyErr,
+    pub row: Option<usize>,
+}
+
+impl From<PyErr> for BatchFailure {
+    fn from(error: PyErr) -> Self {
+        Self { error, row: None }
+    }
+}
+
 /// Why a record was not written, and whether the write's own user code (a key or sharding function,
 /// `to_text`) is to blame.
 pub struct Failure {
@@ -139,6 +200,9 @@ impl Output {
         let codec = self.codec.get();
         let failure = |by_write| move |error| Box::new(Failure { error, by_write });
         codec.shape.check(record).map_err(failure(false))?;
+        if self.combined {
+            return self.combine(record, explicit);
+        }
         // User functions run before the state is borrowed, so they may write as well.
         let place = match explicit {
             Some(shard) => self.explicit(shard).map_err(failure(false))?,
@@ -146,6 +210,189 @@ impl Output {
         };
         self.add(record, place)
             .map_err(failure(codec.has_own_text()))
+    }
+
+    /// Whether records had better come in batches.
+    pub fn takes_batches(&self) -> bool {
+        let by_python = match &self.sharding {
+            Sharding::ModN(partitioner) => matches!(partitioner.key, Key::Function(_)),
+            Sharding::Custom(_) => true,
+            Sharding::Kept { .. } => false,
+        };
+        self.encoder.is_some() && (self.combined || !by_python)
+    }
+
+    /// Writes records that stand in columns.
+    pub fn write_batch(
+        &self,
+        py: Python<'_>,
+        batch: &Batch,
+        explicit: Option<&Bound<'_, PyAny>>,
+    ) -> Result<(), BatchFailure> {
+        let mut state = self.state.borrow_mut(py)?;
+        let Some(shard) = explicit else {
+            return match self.combined {
+                true => Ok(self.absorb(py, &mut state, batch)?),
+                false => self.emit(py, &mut state, batch),
+            };
+        };
+        self.may_choose()?;
+        let place = self.explicit(shard)?;
+        let at = state.number(place);
+        state.shards.clear();
+        state.shards.resize(batch.rows, at);
+        self.encode(py, &mut state, batch)
+    }
+
+    fn combine(
+        &self,
+        record: &Bound<'_, PyAny>,
+        explicit: Option<&Bound<'_, PyAny>>,
+    ) -> Result<(), Box<Failure>> {
+        let py = record.py();
+        let failure = |by_write| move |error| Box::new(Failure { error, by_write });
+        if explicit.is_some() {
+            self.may_choose().map_err(failure(false))?;
+        }
+        let mut state = self.state.borrow_mut(py).map_err(failure(false))?;
+        let Some(combine) = &mut state.combine else {
+            return Ok(());
+        };
+        let pending = &mut combine.pending;
+        pending
+            .push(&self.codec.get().shape, record)
+            .map_err(failure(false))?;
+        if pending.rows() >= PENDING {
+            self.absorb_pending(py, &mut state).map_err(failure(true))?;
+        }
+        Ok(())
+    }
+
+    fn may_choose(&self) -> PyResult<()> {
+        if !self.combined {
+            return Ok(());
+        }
+        let table = &self.table;
+        Err(PyValueError::new_err(format!(
+            "table `{table}` is combined: records that are added up have no shard of their own, so \
+             its sharding alone chooses"
+        )))
+    }
+
+    fn absorb_pending(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
+        let shape = &self.codec.get().shape;
+        let Some(combine) = &mut state.combine else {
+            return Ok(());
+        };
+        // What is added up leaves its columns behind, so the rows move out for a moment.
+        let mut pending = std::mem::replace(&mut combine.pending, Pending::new(shape));
+        let absorbed = pending.lend(shape, |batch| match batch.rows {
+            0 => Ok(()),
+            _ => self.absorb(py, state, batch),
+        });
+        if let Some(combine) = &mut state.combine {
+            combine.pending = pending;
+        }
+        absorbed
+    }
+
+    fn absorb(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> PyResult<()> {
+        let Some(combine) = &mut state.combine else {
+            return Ok(());
+        };
+        if !combine.grouping.has_room(batch.rows, combine.limit) {
+            self.flush(py, state)?;
+        }
+        let Some(combine) = &mut state.combine else {
+            return Ok(());
+        };
+        // One batch has to fit, whatever the limit.
+        combine.grouping.has_room(batch.rows, usize::MAX);
+        combine.grouping.add(py, &self.codec.get().shape, batch)
+    }
+
+    /// Writes out all groups.
+    fn flush(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
+        let shape = &self.codec.get().shape;
+        let Some(mut combine) = state.combine.take() else {
+            return Ok(());
+        };
+        let flushed = combine.grouping.drain(py, shape, |py, batch| {
+            self.emit(py, state, &batch)
+                .map_err(|failure| failure.error)
+        });
+        state.combine = Some(combine);
+        flushed
+    }
+
+    fn settle_groups(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
+        self.absorb_pending(py, state)?;
+        self.flush(py, state)
+    }
+
+    /// Shards and encodes the rows of a batch.
+    fn emit(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
+        let shape = &self.codec.get().shape;
+        let mut shards = std::mem::take(&mut state.shards);
+        let by_python = match &self.sharding {
+            Sharding::ModN(partitioner) => {
+                !py.detach(|| partitioner.shards(shape, batch, &mut shards))
+            }
+            Sharding::Kept { shard, .. } => {
+                shards.clear();
+                shards.resize(batch.rows, *shard);
+                false
+            }
+            Sharding::Custom(_) => true,
+        };
+        if by_python {
+            shards.clear();
+            for row in 0..batch.rows {
+                let record = rows::record(py, shape, &batch.columns, row)?;
+                let place = self.place(&record).map_err(|error| BatchFailure {
+                    error,
+                    row: Some(row),
+                })?;
+                shards.push(state.number(place));
+            }
+        }
+        state.shards = shards;
+        self.encode(py, state, batch)
+    }
+
+    /// Writes the rows of a batch to the shards that `state.shards` tells.
+    fn encode(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
+        let State { bundle, shards, .. } = state;
+        if let Some(encoder) = &self.encoder {
+            return py.detach(|| {
+                for (row, &shard) in shards.iter().enumerate() {
+                    let pushed = bundle.push(shard, |lines| {
+                        encoder.write(batch, row, lines)?;
+                        lines.push(b'\n');
+                        Ok(())
+                    });
+                    pushed.map_err(|error| BatchFailure {
+                        error,
+                        row: Some(row),
+                    })?;
+                }
+                Ok(())
+            });
+        }
+        let codec = self.codec.get();
+        for (row, &shard) in shards.iter().enumerate() {
+            let record = rows::record(py, &codec.shape, &batch.columns, row)?;
+            let pushed = bundle.push(shard, |lines| {
+                codec.encode(&record, lines)?;
+                lines.push(b'\n');
+                Ok(())
+            });
+            pushed.map_err(|error| BatchFailure {
+                error,
+                row: Some(row),
+            })?;
+        }
+        Ok(())
     }
 
     fn place(&self, record: &Bound<'_, PyAny>) -> PyResult<Place> {
@@ -173,6 +420,7 @@ impl Output {
     pub fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
         let place = self.explicit(shard)?;
         let mut state = self.state.borrow_mut(shard.py())?;
+        self.settle_groups(shard.py(), &mut state)?;
         let at = state.number(place);
         state.bundle.close(at)?;
         Ok(())

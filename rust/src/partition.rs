@@ -10,7 +10,11 @@ use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyTuple};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codec::Shape;
-use crate::value::{ascii, mismatch, raw_bytes, small, utf8};
+use crate::columns::column::{Batch, Column, Values};
+use crate::escape::parse_int;
+use crate::groups::keys::moment;
+use crate::text::NULL;
+use crate::value::{Kind, Plain, ascii, mismatch, raw_bytes, small, utf8};
 
 const KEY: &str = "the key";
 
@@ -49,6 +53,53 @@ impl Partitioner {
         Ok(shard as u32)
     }
 
+    /// The shards of all rows of a batch, as `shard` tells them; false where Python has to be asked.
+    pub fn shards(&self, shape: &Shape, batch: &Batch, out: &mut Vec<u32>) -> bool {
+        out.clear();
+        let kinds = |i: usize| match shape {
+            Shape::Class(class) => &class.fields[i].kind,
+            Shape::Value(kind) => kind,
+        };
+        let single = match &self.key {
+            Key::Record => 0,
+            Key::Field(i) => *i,
+            Key::Fields(fields) => {
+                let mut bytes = Vec::new();
+                for row in 0..batch.rows {
+                    bytes.clear();
+                    for &i in fields {
+                        let Some(part) = part(&batch.columns[i], kinds(i), row) else {
+                            return false;
+                        };
+                        part.append(&mut bytes);
+                    }
+                    out.push(self.of_bytes(&bytes) as u32);
+                }
+                return true;
+            }
+            Key::Function(_) => return false,
+        };
+        let (column, kind) = (&batch.columns[single], kinds(single));
+        for row in 0..batch.rows {
+            let shard = match part(column, kind, row) {
+                Some(Part::Text(text)) => self.of_bytes(text),
+                Some(Part::Moment(micros)) => {
+                    self.of_bytes(itoa::Buffer::new().format(micros).as_bytes())
+                }
+                Some(Part::Int(int)) => self.of_int(int),
+                Some(Part::Float(float)) => self.of_bytes(&float.to_le_bytes()),
+                Some(Part::None) => self.of_bytes(NULL),
+                None => return false,
+            };
+            out.push(shard as u32);
+        }
+        true
+    }
+
+    fn of_int(&self, key: i64) -> u64 {
+        key.rem_euclid(self.shards.cast_signed()).cast_unsigned()
+    }
+
     fn of_value(&self, value: &Bound<'_, PyAny>) -> PyResult<u64> {
         if let Some(text) = ascii(value) {
             return Ok(self.of_bytes(text));
@@ -57,7 +108,7 @@ impl Partitioner {
             Ok(self.of_bytes(utf8(KEY, value)?))
         } else if value.is_instance_of::<PyInt>() {
             match small(value) {
-                Some(key) => Ok(key.rem_euclid(self.shards.cast_signed()).cast_unsigned()),
+                Some(key) => Ok(self.of_int(key)),
                 None => value.rem(self.shards)?.extract(),
             }
         } else if value.is_instance_of::<PyBytes>() {
@@ -95,11 +146,7 @@ impl Partitioner {
     }
 
     fn append_part(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-        let mut part = |tag: u8, bytes: &[u8]| {
-            out.push(tag);
-            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            out.extend_from_slice(bytes);
-        };
+        let mut part = |tag: u8, bytes: &[u8]| append(tag, bytes, out);
         if value.is_instance_of::<PyString>() {
             part(b's', utf8(KEY, value)?);
         } else if value.is_instance_of::<PyBytes>() {
@@ -131,6 +178,68 @@ impl Partitioner {
             Err(mismatch(KEY, "int, str or bytes", value))
         }
     }
+}
+
+/// One part of a key, out of a column.
+enum Part<'a> {
+    None,
+    Text(&'a [u8]),
+    Int(i64),
+    /// Not a whole number.
+    Float(f64),
+    /// Microseconds since 1970.
+    Moment(i64),
+}
+
+impl Part<'_> {
+    fn append(&self, out: &mut Vec<u8>) {
+        let mut decimal = itoa::Buffer::new();
+        let (tag, bytes): (u8, &[u8]) = match self {
+            Part::None => (b'n', b""),
+            Part::Text(text) => (b's', text),
+            Part::Int(int) => (b'i', &int.to_le_bytes()),
+            Part::Float(float) => (b'f', &float.to_le_bytes()),
+            Part::Moment(micros) => (b's', decimal.format(*micros).as_bytes()),
+        };
+        append(tag, bytes, out);
+    }
+}
+
+fn append(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag);
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// None for a whole number beyond 64 bits.
+#[inline]
+fn part<'a>(column: &'a Column, kind: &Kind, row: usize) -> Option<Part<'a>> {
+    if column.is_null(row) {
+        return Some(Part::None);
+    }
+    Some(match &column.values {
+        Values::Text(text) => match kind {
+            Kind::Via {
+                plain: Plain::EnumInt,
+                ..
+            } => Part::Int(parse_int(text.get(row))?),
+            Kind::Via {
+                plain: Plain::Datetime,
+                ..
+            } => match moment(text.get(row)) {
+                Some(micros) => Part::Moment(micros),
+                None => Part::Text(text.get(row)),
+            },
+            _ => Part::Text(text.get(row)),
+        },
+        Values::Int(_) | Values::Same(_) => Part::Int(column.int(row)),
+        Values::Bool(bools) => Part::Int(i64::from(bools[row])),
+        Values::Float(floats) => match floats[row] {
+            float if float.fract() != 0.0 => Part::Float(float),
+            float if float.abs() < 9e18 => Part::Int(float as i64),
+            _ => return None,
+        },
+    })
 }
 
 /// The int that a float equals, so that 1.0 and 1 share a shard as they share a dict's slot.

@@ -10,6 +10,8 @@ use crate::value::{Kind, mismatch, short_name};
 
 pub struct Field {
     pub name: Py<PyString>,
+    /// The name, for those who do not hold the GIL.
+    pub title: String,
     /// The field in messages: "field `count`".
     pub label: String,
     pub kind: Kind,
@@ -59,6 +61,7 @@ impl Class {
             let name = field.getattr("name")?.cast_into::<PyString>()?;
             fields.push(Field {
                 label: format!("field `{name}`"),
+                title: name.to_str()?.to_owned(),
                 name: name.unbind(),
                 kind: Kind::from_python(&field)?,
                 optional: field.getattr("optional")?.extract()?,

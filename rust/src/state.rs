@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::cell::GilCell;
+use crate::columns::column::Batch;
 
 const KEPT_ERRORS: usize = 5;
 
@@ -125,19 +126,27 @@ impl TaskState {
         Ok(())
     }
 
+    /// The task is at a row of a batch.
+    pub fn at(&self, batch: &Batch, row: usize) {
+        if let Some(position) = batch.position(row) {
+            self.position.store(position, Relaxed);
+        }
+    }
+
     /// Notes the step that an exception comes out of, unless it was noted further in.
     #[cold]
     pub fn failed_at(
         &self,
+        py: Python<'_>,
         step: &Py<PyString>,
-        record: &Bound<'_, PyAny>,
+        record: Option<&Bound<'_, PyAny>>,
         error: &PyErr,
     ) -> PyResult<()> {
-        let py = record.py();
         let error = error.value(py);
-        let shown = record
-            .repr()
-            .map_or_else(|_| String::new(), |repr| repr.to_string());
+        let shown = record.map_or_else(String::new, |record| {
+            let repr = record.repr();
+            repr.map_or_else(|_| String::new(), |repr| repr.to_string())
+        });
         let mut errors = self.errors.borrow_mut(py)?;
         if !errors
             .failed

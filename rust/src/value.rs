@@ -24,7 +24,17 @@ pub enum Kind {
         encode: Py<PyAny>,
         to_json: Py<PyAny>,
         decode: Py<PyAny>,
+        plain: Plain,
     },
+}
+
+/// What a `Via` value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plain {
+    Date,
+    Datetime,
+    EnumStr,
+    EnumInt,
 }
 
 impl Kind {
@@ -45,6 +55,12 @@ impl Kind {
                 encode: spec.getattr("encode")?.unbind(),
                 to_json: spec.getattr("to_json")?.unbind(),
                 decode: spec.getattr("decode")?.unbind(),
+                plain: match spec.getattr("plain")?.extract::<String>()?.as_str() {
+                    "date" => Plain::Date,
+                    "datetime" => Plain::Datetime,
+                    "enum_int" => Plain::EnumInt,
+                    _ => Plain::EnumStr,
+                },
             },
             other => return Err(PyValueError::new_err(format!("unknown kind `{other}`"))),
         })

@@ -8,7 +8,7 @@ mod names;
 #[path = "../src/quote.rs"]
 mod quote;
 
-use escape::{escape, escape_bytes, parse_int, unescape};
+use escape::{escape, escape_at, escape_bytes, parse_int, unescape};
 
 #[test]
 fn escaped_text_comes_back() {
@@ -17,6 +17,19 @@ fn escaped_text_comes_back() {
         escape(text.as_bytes(), &mut out);
         assert!(!out.contains(&b'\t') && !out.contains(&b'\n'));
         assert_eq!(unescape(&out).unwrap(), text.as_bytes());
+    }
+}
+
+#[test]
+fn short_texts_are_escaped_alike_wherever_they_stand() {
+    let data = b"plain\ttab\\slash\nline\rreturn, and then some more that is plain";
+    for start in 0..data.len() {
+        for len in 0..=(data.len() - start).min(20) {
+            let (mut whole, mut part) = (Vec::new(), Vec::new());
+            escape(&data[start..start + len], &mut whole);
+            escape_at(data, start, len, &mut part);
+            assert_eq!(whole, part);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Columns: the values of one field of many records. No Python here.
 
-use std::sync::Arc;
+use std::ops::Range;
+
+use triomphe::Arc;
 
 /// Where a text stands in the data of its column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -19,6 +21,19 @@ impl Span {
             start: start as u32,
             len: end - start as u32,
         }
+    }
+
+    #[inline]
+    pub fn between(start: u32, end: u32) -> Self {
+        Self {
+            start,
+            len: end - start,
+        }
+    }
+
+    #[inline]
+    pub fn end(self) -> u32 {
+        self.start + self.len
     }
 
     #[inline]
@@ -136,6 +151,30 @@ impl Column {
         }
     }
 
+    /// The rows of these numbers, and None for None.
+    pub fn gather_some(&self, rows: &[Option<u32>]) -> Column {
+        if rows.iter().all(Option::is_some) {
+            return self.gather(&rows.iter().flatten().copied().collect::<Vec<_>>());
+        }
+        let mut column = self.empty_like();
+        let mut none = self.empty_like();
+        match &mut none.values {
+            Values::Text(text) => text.push(b""),
+            Values::Int(ints) => ints.push(0),
+            Values::Float(floats) => floats.push(0.0),
+            Values::Bool(bools) => bools.push(false),
+            Values::Same(_) => {}
+        }
+        none.nulls = Some(vec![true]);
+        for (len, row) in rows.iter().enumerate() {
+            match row {
+                Some(row) => column.push_from(len, self, *row as usize),
+                None => column.push_from(len, &none, 0),
+            }
+        }
+        column
+    }
+
     /// Appends one row, `row` of a column that is stored alike; `len` rows are there already.
     pub fn push_from(&mut self, len: usize, from: &Column, row: usize) {
         let null = from.is_null(row);
@@ -149,6 +188,57 @@ impl Column {
             _ => unreachable!("columns of one schema"),
         }
         self.note_null(len, null);
+    }
+
+    /// Appends rows of a column that is stored alike; `len` rows are there already.
+    pub fn extend(&mut self, len: usize, from: &Column, rows: Range<usize>) {
+        match (&mut self.values, &from.values) {
+            (Values::Int(ints), Values::Int(other)) => ints.extend_from_slice(&other[rows.clone()]),
+            (Values::Float(floats), Values::Float(other)) => {
+                floats.extend_from_slice(&other[rows.clone()]);
+            }
+            (Values::Text(text), Values::Text(other)) => {
+                let data = Arc::make_mut(&mut text.data);
+                for span in &other.spans[rows.clone()] {
+                    text.spans.push(Span::new(data.len(), span.len as usize));
+                    data.extend_from_slice(span.of(&other.data));
+                }
+            }
+            _ => {
+                for (i, row) in rows.enumerate() {
+                    self.push_from(len + i, from, row);
+                }
+                return;
+            }
+        }
+        self.extend_nulls(len, from, rows);
+    }
+
+    pub fn extend_nulls(&mut self, len: usize, from: &Column, rows: Range<usize>) {
+        if self.nulls.is_some() || from.nulls.is_some() {
+            for (i, row) in rows.enumerate() {
+                self.note_null(len + i, from.is_null(row));
+            }
+        }
+    }
+
+    /// Takes out all rows but keeps the memory; false where others hold on to it.
+    pub fn clear(&mut self) -> bool {
+        self.nulls = None;
+        match &mut self.values {
+            Values::Text(text) => {
+                text.spans.clear();
+                match Arc::get_mut(&mut text.data) {
+                    Some(data) => data.clear(),
+                    None => return false,
+                }
+            }
+            Values::Int(ints) => ints.clear(),
+            Values::Float(floats) => floats.clear(),
+            Values::Bool(bools) => bools.clear(),
+            Values::Same(_) => return false,
+        }
+        true
     }
 
     /// Says whether row `len`, just appended, is None.
@@ -170,8 +260,18 @@ impl Column {
 pub struct Batch {
     pub rows: usize,
     pub columns: Vec<Column>,
-    /// The block of input that texts may still stand in, and its position in the file.
-    pub origin: Option<(Arc<Vec<u8>>, u64)>,
+    pub origin: Option<Origin>,
+}
+
+/// The block of input that a batch was made of.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Texts may still stand in it.
+    pub data: Arc<Vec<u8>>,
+    /// The position in the file of its first byte.
+    pub base: u64,
+    /// Where it stands that the rows are all lines of this range, in order, and nothing else.
+    pub lines: Option<Range<usize>>,
 }
 
 impl Batch {
@@ -180,17 +280,38 @@ impl Batch {
         Batch {
             rows: rows.len(),
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
-            origin: self.origin.clone(),
+            origin: self.origin.as_ref().map(Origin::partly),
         }
+    }
+
+    /// Appends rows of a batch that is stored alike.
+    pub fn extend(&mut self, from: &Batch, rows: Range<usize>) {
+        for (column, from) in self.columns.iter_mut().zip(&from.columns) {
+            column.extend(self.rows, from, rows.clone());
+        }
+        self.rows += rows.len();
     }
 
     /// The position in the input file of a row, as exactly as is known.
     pub fn position(&self, row: usize) -> Option<u64> {
-        let (block, base) = self.origin.as_ref()?;
+        let origin = self.origin.as_ref()?;
         let within = self.columns.iter().find_map(|column| match &column.values {
-            Values::Text(text) if Arc::ptr_eq(&text.data, block) => Some(text.spans[row].start),
+            Values::Text(text) if Arc::ptr_eq(&text.data, &origin.data) => {
+                Some(text.spans[row].start)
+            }
             _ => None,
         });
-        Some(base + u64::from(within.unwrap_or(0)))
+        Some(origin.base + u64::from(within.unwrap_or(0)))
+    }
+}
+
+impl Origin {
+    /// For a batch of other rows than all lines.
+    pub fn partly(&self) -> Origin {
+        Origin {
+            data: Arc::clone(&self.data),
+            base: self.base,
+            lines: None,
+        }
     }
 }

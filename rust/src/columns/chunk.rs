@@ -1,0 +1,357 @@
+//! An Arrow array as its C struct shows it, on the way into a column.
+
+use std::ops::Range;
+
+use arrow_data::ffi::FFI_ArrowArray as Array;
+use arrow_schema::DataType;
+use arrow_schema::ffi::FFI_ArrowSchema as Schema;
+use pyo3::prelude::*;
+use triomphe::Arc;
+
+use crate::columns::arrow::at_row;
+use crate::columns::column::{Column, Span, Values};
+use crate::columns::from_python::{lossy, other_type};
+use crate::columns::numbers::{Misfit, Number, Numbers};
+use crate::columns::rows::{self, push_null, room};
+use crate::columns::schema::Field;
+use crate::columns::times::{write_date, write_datetime};
+use crate::text::decode_utf8;
+use crate::value::{Kind, Plain, explained, refused};
+
+/// An array that goes into a column.
+pub struct Chunk<'a> {
+    py: Python<'a>,
+    field: Field<'a>,
+    schema: &'a Schema,
+    array: &'a Array,
+    nulls: Option<Vec<bool>>,
+    /// How many rows the column has before.
+    start: usize,
+}
+
+type Write<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> PyResult<()> + 'a>;
+
+impl<'a> Chunk<'a> {
+    /// # Safety
+    /// The array is alive and as the schema says.
+    pub unsafe fn new(
+        py: Python<'a>,
+        field: Field<'a>,
+        schema: &'a Schema,
+        array: &'a Array,
+        start: usize,
+    ) -> PyResult<Self> {
+        let valid = match schema.format() {
+            "n" => Some(vec![false; array.len()]),
+            _ if array.null_count() == 0 || array.num_buffers() == 0 => None,
+            _ if array.buffer(0).is_null() => None,
+            // SAFETY: the first buffer has a bit for every row, where it is there.
+            _ => Some(unsafe { bits(array, 0) }),
+        };
+        let chunk = Self {
+            py,
+            field,
+            schema,
+            array,
+            nulls: valid.map(|valid| valid.iter().map(|valid| !valid).collect()),
+            start,
+        };
+        if let (Some(row), false) = (chunk.rows().find(|&row| chunk.is_null(row)), field.optional) {
+            // Refused as any value of another type.
+            let none = py.None().into_bound(py);
+            rows::push(field, &none, &mut rows::empty(field.kind), 0)
+                .map_err(|error| at_row(start + row, error, py))?;
+        }
+        Ok(chunk)
+    }
+
+    fn rows(&self) -> Range<usize> {
+        0..self.array.len()
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls[row])
+    }
+
+    fn other_type(&self) -> PyErr {
+        let data_type = DataType::try_from(self.schema);
+        let shown = data_type.map(|data_type| data_type.to_string());
+        let shown = shown.unwrap_or_else(|_| self.schema.format().to_owned());
+        other_type(self.field, &shown)
+    }
+
+    fn refused(&self, row: usize, why: &str) -> PyErr {
+        at_row(self.start + row, refused(self.field.label, why), self.py)
+    }
+
+    /// Appends the rows to a column of `start` rows.
+    pub fn append(&self, column: &mut Column) -> PyResult<()> {
+        if self.schema.dictionary().is_some() {
+            return self.append_encoded(column);
+        }
+        match &mut column.values {
+            _ if self.schema.format() == "n" => {
+                self.rows()
+                    .for_each(|row| push_null(column, self.start + row));
+                return Ok(());
+            }
+            Values::Text(text) => {
+                let write = self.writer()?;
+                let data = Arc::make_mut(&mut text.data);
+                for row in self.rows() {
+                    let start = data.len();
+                    if !self.is_null(row) {
+                        write(row, data)?;
+                    }
+                    room(self.field.label, data.len())?;
+                    text.spans.push(Span::new(start, data.len() - start));
+                }
+            }
+            numbers => {
+                let number = number(self.schema.format()).ok_or_else(|| self.other_type())?;
+                self.read(number, numbers)?;
+            }
+        }
+        for row in self.rows() {
+            column.note_null(self.start + row, self.is_null(row));
+        }
+        Ok(())
+    }
+
+    /// Appends the values that the array's numbers stand for; texts stand in the column only once.
+    fn append_encoded(&self, column: &mut Column) -> PyResult<()> {
+        let values = self.schema.dictionary().zip(self.array.dictionary());
+        let (schema, values) = values.ok_or_else(|| self.other_type())?;
+        let mut dictionary = rows::empty(self.field.kind);
+        // SAFETY: the dictionary lives as long as the array, and is as its own schema says.
+        unsafe { Chunk::new(self.py, self.field, schema, values, 0)? }.append(&mut dictionary)?;
+        if let (Values::Text(text), Values::Text(from)) =
+            (&mut column.values, &mut dictionary.values)
+        {
+            let data = Arc::make_mut(&mut text.data);
+            room(self.field.label, data.len() + from.data.len())?;
+            for span in &mut from.spans {
+                span.start += data.len() as u32;
+            }
+            data.extend_from_slice(&from.data);
+        }
+        let keys = self.ints()?;
+        for row in self.rows() {
+            let at = self.start + row;
+            if self.is_null(row) {
+                push_null(column, at);
+                continue;
+            }
+            let key = usize::try_from(keys[row])
+                .ok()
+                .filter(|&key| key < values.len());
+            let key = key.ok_or_else(|| self.refused(row, "there is no such dictionary value"))?;
+            match (&mut column.values, &dictionary.values) {
+                (Values::Text(text), Values::Text(from)) => {
+                    text.spans.push(from.spans[key]);
+                    column.note_null(at, dictionary.is_null(key));
+                }
+                _ => column.push_from(at, &dictionary, key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a row's text as a column of this field holds it.
+    fn writer(&self) -> PyResult<Write<'_>> {
+        Ok(match self.field.kind {
+            Kind::Str => {
+                let text = self.texts(["u", "U", "vu"])?;
+                Box::new(move |row, out| {
+                    let text = str::from_utf8(text(row));
+                    let text = text.map_err(|_| self.refused(row, "the text is not UTF-8"))?;
+                    out.extend_from_slice(text.as_bytes());
+                    Ok(())
+                })
+            }
+            Kind::Bytes => {
+                let text = self.texts(["z", "Z", "vz"])?;
+                Box::new(move |row, out| {
+                    out.extend_from_slice(text(row));
+                    Ok(())
+                })
+            }
+            Kind::Via { plain, decode, .. } => match plain {
+                Plain::EnumStr => {
+                    let text = self.texts(["u", "U", "vu"])?;
+                    Box::new(move |row, out| {
+                        out.extend_from_slice(text(row));
+                        self.check(row, decode, text(row))
+                    })
+                }
+                Plain::EnumInt => {
+                    let ints = self.ints()?;
+                    Box::new(move |row, out| {
+                        let text = ints[row].to_string();
+                        out.extend_from_slice(text.as_bytes());
+                        self.check(row, decode, text.as_bytes())
+                    })
+                }
+                Plain::Date if self.schema.format() == "tdD" => {
+                    let days = self.ints_of(Number::I32)?;
+                    let why = "expected a date in the years 1 to 9999";
+                    Box::new(move |row, out| {
+                        write_date(days[row], out).ok_or_else(|| self.refused(row, why))
+                    })
+                }
+                Plain::Datetime if self.schema.format().starts_with("ts") => {
+                    let (unit, zone) = self.schema.format()[2..].split_at(1);
+                    let aware = zone.len() > 1;
+                    let counts = self.ints_of(Number::I64)?;
+                    let micros = move |count: i64| match unit {
+                        "s" => count.checked_mul(1_000_000),
+                        "m" => count.checked_mul(1_000),
+                        "u" => Some(count),
+                        _ => (count % 1_000 == 0).then_some(count / 1_000),
+                    };
+                    let why = "expected a datetime of whole microseconds in the years 1 to 9999";
+                    Box::new(move |row, out| {
+                        micros(counts[row])
+                            .and_then(|micros| write_datetime(micros, aware, out))
+                            .ok_or_else(|| self.refused(row, why))
+                    })
+                }
+                _ => return Err(self.other_type()),
+            },
+            _ => return Err(self.other_type()),
+        })
+    }
+
+    /// Checks a value by making the Python value of it.
+    fn check(&self, row: usize, decode: &Py<PyAny>, text: &[u8]) -> PyResult<()> {
+        let decoded = decode_utf8(self.py, text).and_then(|text| decode.call1(self.py, (text,)));
+        let explain = |error| explained(self.field.label, error, self.py);
+        let decoded = decoded.map_err(|error| at_row(self.start + row, explain(error), self.py));
+        decoded.map(drop)
+    }
+
+    fn read(&self, number: Number, values: &mut Values) -> PyResult<()> {
+        let truths;
+        // SAFETY: the second buffer has a number, or a bit, for every row.
+        let read = unsafe {
+            let first = if number == Number::Bool {
+                truths = bits(self.array, 1);
+                truths.as_ptr().cast()
+            } else {
+                self.array
+                    .buffer(1)
+                    .add(self.array.offset() * number.size())
+            };
+            Numbers {
+                number,
+                first,
+                stride: number.size().cast_signed(),
+                len: self.array.len(),
+            }
+            .append(self.nulls.as_deref(), values)
+        };
+        read.map_err(|misfit| match misfit {
+            Misfit::Type => self.other_type(),
+            Misfit::Row(row) => self.refused(row, lossy(self.field)),
+        })
+    }
+
+    fn ints(&self) -> PyResult<Vec<i64>> {
+        let number = number(self.schema.format());
+        self.ints_of(number.ok_or_else(|| self.other_type())?)
+    }
+
+    fn ints_of(&self, number: Number) -> PyResult<Vec<i64>> {
+        let mut values = Values::Int(Vec::new());
+        self.read(number, &mut values)?;
+        match values {
+            Values::Int(ints) => Ok(ints),
+            _ => unreachable!("numbers are appended to what there is"),
+        }
+    }
+
+    /// The text of a row, in an array of one of the formats: with offsets of 32 bits, with offsets of
+    /// 64 bits, or with views.
+    fn texts(&self, formats: [&str; 3]) -> PyResult<Box<dyn Fn(usize) -> &'a [u8] + 'a>> {
+        let format = formats
+            .iter()
+            .position(|&format| format == self.schema.format());
+        let format = format.ok_or_else(|| self.other_type())?;
+        let (array, first) = (self.array, self.array.offset());
+        // SAFETY: for every row, the second buffer has an offset, and another one for the end of
+        // the last, or a view; where texts stand, the buffer they stand in has them.
+        Ok(unsafe {
+            match format {
+                0 => Box::new(move |row| {
+                    let end = |i| number_at::<i32>(array.buffer(1), first + i) as usize;
+                    bytes(array.buffer(2), end(row), end(row + 1) - end(row))
+                }),
+                1 => Box::new(move |row| {
+                    let end = |i| number_at::<i64>(array.buffer(1), first + i) as usize;
+                    bytes(array.buffer(2), end(row), end(row + 1) - end(row))
+                }),
+                _ => Box::new(move |row| {
+                    // The length and, up to 12 bytes, the text; otherwise its first 4 bytes, its
+                    // buffer, and where it begins there.
+                    let view = array.buffer(1).add((first + row) * 16);
+                    let [len, _, buffer, start] =
+                        [0, 1, 2, 3].map(|i| number_at::<i32>(view, i) as usize);
+                    if len <= 12 {
+                        return bytes(view, 4, len);
+                    }
+                    bytes(array.buffer(2 + buffer), start, len)
+                }),
+            }
+        })
+    }
+}
+
+/// The bits of a buffer of an array, one for every row.
+///
+/// # Safety
+/// There are so many.
+unsafe fn bits(array: &Array, buffer: usize) -> Vec<bool> {
+    let bits = array.buffer(buffer);
+    let bit = |row| {
+        let at = array.offset() + row;
+        // SAFETY: as the caller promises.
+        let byte = unsafe { bits.add(at / 8).read() };
+        byte >> (at % 8) & 1 == 1
+    };
+    (0..array.len()).map(bit).collect()
+}
+
+/// # Safety
+/// The buffer has such a number.
+unsafe fn number_at<T>(buffer: *const u8, index: usize) -> T {
+    // SAFETY: as the caller promises.
+    unsafe { buffer.cast::<T>().add(index).read_unaligned() }
+}
+
+/// # Safety
+/// The buffer has so many bytes from `start` on, and lives as long as they are used; without any,
+/// it may be null.
+unsafe fn bytes<'a>(buffer: *const u8, start: usize, len: usize) -> &'a [u8] {
+    if len == 0 {
+        return b"";
+    }
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts(buffer.add(start), len) }
+}
+
+fn number(format: &str) -> Option<Number> {
+    Some(match format {
+        "c" => Number::I8,
+        "s" => Number::I16,
+        "i" => Number::I32,
+        "l" => Number::I64,
+        "C" => Number::U8,
+        "S" => Number::U16,
+        "I" => Number::U32,
+        "L" => Number::U64,
+        "f" => Number::F32,
+        "g" => Number::F64,
+        "b" => Number::Bool,
+        _ => return None,
+    })
+}

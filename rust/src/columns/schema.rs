@@ -1,0 +1,48 @@
+//! The columns of a shape.
+
+use crate::codec::Shape;
+use crate::value::Kind;
+
+/// What a column holds.
+#[derive(Clone, Copy)]
+pub struct Field<'a> {
+    pub name: &'a str,
+    /// The field in messages, as for its values in records; empty for a whole record.
+    pub label: &'a str,
+    pub kind: &'a Kind,
+    pub optional: bool,
+}
+
+impl Shape {
+    /// The columns of records of this shape: one for every field, or one named `value`.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
+        (0..self.width()).map(|i| self.field(i))
+    }
+
+    pub fn width(&self) -> usize {
+        match self {
+            Shape::Value(_) => 1,
+            Shape::Class(class) => class.fields.len(),
+        }
+    }
+
+    pub fn field(&self, i: usize) -> Field<'_> {
+        match self {
+            Shape::Value(kind) => Field {
+                name: "value",
+                label: "",
+                kind,
+                optional: false,
+            },
+            Shape::Class(class) => {
+                let field = &class.fields[i];
+                Field {
+                    name: &field.title,
+                    label: &field.label,
+                    kind: &field.kind,
+                    optional: field.optional,
+                }
+            }
+        }
+    }
+}
