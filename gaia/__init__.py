@@ -1,5 +1,7 @@
 """Gaia: MapReduce for one big machine, written as ordinary Python, with a native core."""
 
+from gaia import ops
+from gaia._core import Batch
 from gaia.errors import (
     GaiaError,
     InputError,
@@ -32,6 +34,7 @@ __all__ = [
     "NONE",
     "TXT",
     "ZSTD",
+    "Batch",
     "Context",
     "FileSpec",
     "GaiaError",
@@ -50,6 +53,7 @@ __all__ = [
     "Table",
     "TableError",
     "WorkerError",
+    "ops",
     "read_table",
 ]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 class Codec:
     """How records of one type stand in the lines of one format.
@@ -26,9 +27,67 @@ class Codec:
     def decode(self, line: bytes) -> Any:
         """The record on a line, given without its line end. Raises `ValueError` if it is none."""
 
+class Batch(Generic[R_co]):
+    """Records as columns: one for every field, or one named `value` for single values.
+
+    pyarrow, Polars and whatever else takes Arrow's PyCapsules take a batch as a table:
+    `pyarrow.record_batch(batch)`, `polars.DataFrame(batch)`. In Arrow, an enum stands as its value,
+    a field of JSON as its text, and a datetime with an offset as its moment in UTC.
+    """
+
+    @staticmethod
+    def of(codec: Codec, /, **columns: Any) -> Batch[Any]:
+        """A batch of these columns, one for every field.
+
+        A column is a list or tuple of Python values, a NumPy array, or what exports an Arrow array
+        or a stream of them: a `pyarrow.Array`, a `polars.Series`, a column of a batch. Anything
+        else is one value, which every row has; without any other column there is one row. Numbers
+        are converted where nothing is lost; in Arrow, enums are given by value.
+
+        Raises `TypeError` for other fields than the record's and for a value of another type than
+        declared, `ValueError` for columns of different lengths and for a value that a column cannot
+        hold, such as an int beyond 64 bits.
+        """
+
+    @staticmethod
+    def from_records(codec: Codec, records: Iterable[R]) -> Batch[R]:
+        """A batch of these records. Raises as `Codec.encode` does."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The fields of the record, in their order."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, name: str) -> Column:
+        """The values of a field. Raises `KeyError` if there is none of that name."""
+
+    def records(self) -> Iterator[R_co]:
+        """The records, each made when it is asked for."""
+
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
+class Column:
+    """The values of one field.
+
+    `numpy.asarray(column)` is read-only and not a copy for int, float and bool without None, and an
+    array of Python objects otherwise. `pyarrow.array(column)` and `polars.Series(column)` work as
+    for a batch, and copy no numbers either. All of them outlive the batch.
+    """
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def to_list(self) -> list[Any]:
+        """The values as they are in records."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+
 class Lines:
-    """The lines that start in bytes `[start, end)` of a local file, given by its path, or of an
-    iterator of bytes, read from its beginning. Every line belongs to exactly one of the ranges into
+    """The lines that start in bytes `[start, end)` of a local file, given by its path, or of a
+    whole `zstd` file or an iterator of bytes. Every line belongs to exactly one of the ranges into
     which an input is cut. `crlf` takes a carriage return before the newline off as well."""
 
     def __new__(
@@ -37,6 +96,7 @@ class Lines:
         start: int = 0,
         end: int | None = None,
         *,
+        zstd: bool = False,
         skip_header: bool = False,
         skip_bom: bool = False,
         crlf: bool = False,
@@ -62,6 +122,7 @@ class Output:
         custom: Callable[[Any], str] | None,
         kept: int | None,
         plain_key: Callable[[Any], Any],
+        combine: tuple[Sequence[int], Sequence[Any], int] | None,
         compression: str,
         level: int,
         frame_bytes: int,
@@ -69,6 +130,9 @@ class Output:
     ) -> Output: ...
     broken: int | None
     """The system's code for the failure that broke the bundle."""
+
+    def settle(self) -> None:
+        """Reduces what is pending and passes on all groups of a combined table."""
 
     def finish(self) -> tuple[bytes, list[str]]:
         """Writes out what is buffered. Returns the index, as packed little-endian entries of
@@ -96,6 +160,46 @@ class TaskState:
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
 
+class Op:
+    """A native step between records of one type and of another; `parameters` are those of the
+    operator in `gaia.ops`, fields by their numbers. Raises `ValueError` if one is wrong."""
+
+    def __new__(cls, name: str, takes: Codec, gives: Codec, **parameters: Any) -> Op: ...
+
+class Joint:
+    """A native joiner."""
+
+    @staticmethod
+    def group_by(
+        takes: Codec, gives: Codec, keys: Sequence[int], out: Sequence[tuple[Any, int]]
+    ) -> Joint:
+        """One record for each key. `out` tells for each field that goes out how it is made (`key`,
+        an aggregate's name, or a function) and of which field."""
+
+    @staticmethod
+    def distinct(takes: Codec, keys: Sequence[int]) -> Joint:
+        """The first record of each key."""
+
+    @staticmethod
+    def top_k(takes: Codec, count: int, by: int, largest: bool) -> Joint:
+        """The records with the largest values of a field."""
+
+    @staticmethod
+    def matched(
+        left: Codec,
+        right: Codec,
+        gives: Codec,
+        left_keys: Sequence[int],
+        right_keys: Sequence[int],
+        out: Sequence[tuple[int, int]],
+        outer: bool,
+    ) -> Joint:
+        """Pairs of records of two inputs, of which the second comes first. `out` tells for each
+        field that goes out of which input and field it is made."""
+
+    def finish(self, into: Context[Any]) -> None:
+        """The shard has ended."""
+
 class Context(Generic[R]):
     """The native side of `gaia.Context`: what leaves a step goes to its table's outputs and to the
     steps behind it, `consumers`, which are `(step, call, function or codec, context)`."""
@@ -103,10 +207,12 @@ class Context(Generic[R]):
     def __new__(
         cls,
         state: TaskState,
+        codec: Codec,
         outputs: Sequence[Output],
         consumers: Sequence[tuple[str, str, Any, Context[Any]]],
     ) -> Context[R]: ...
     def write(self, record: R, /, *, shard: int | str | None = None) -> None: ...
+    def write_columns(self, **columns: Any) -> None: ...
     def inc(self, counter: str, n: int = 1) -> None: ...
     def freq_map(self, name: str) -> Counter[Any]: ...
     def set_output_shard(self, shard: int | str | None) -> None: ...
@@ -119,6 +225,9 @@ class Context(Generic[R]):
     def metadata(self) -> Any: ...
     @property
     def shard(self) -> Any: ...
+    def flush(self) -> None:
+        """Has all steps behind this context take what they wait to take together."""
+
     def traffic(self) -> tuple[int, int]:
         """Calls of the steps behind this context, and writes to it."""
 

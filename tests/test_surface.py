@@ -23,6 +23,7 @@ def test_the_public_names():
         "NONE",
         "TXT",
         "ZSTD",
+        "Batch",
         "Context",
         "FileSpec",
         "GaiaError",
@@ -41,6 +42,7 @@ def test_the_public_names():
         "Table",
         "TableError",
         "WorkerError",
+        "ops",
         "read_table",
     ]
 
@@ -71,7 +73,8 @@ def test_importing_gaia_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("pipeline", ("gaia.io", "gaia.runner")),
+        ("pipeline", ("gaia.io", "gaia.ops", "gaia.runner")),
+        ("ops", ("gaia.io", "gaia.runner")),
         ("io", ("gaia.pipeline", "gaia.runner")),
         ("errors.py", ("gaia",)),
     ],

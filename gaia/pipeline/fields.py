@@ -20,8 +20,9 @@ class Field:
     """One field of a record class.
 
     `kind` is the name of a kind of value in the native core; `encode` (in JSON, `to_json`) and
-    `decode` are its conversions where it needs them. `init` is the name by which the class takes
-    the field, None if it does not.
+    `decode` are its conversions where it needs them, and `plain` says what its values are in Arrow:
+    `date`, `datetime`, `enum_str` or `enum_int`. `init` is the name by which the class takes the
+    field, None if it does not.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Field:
     encode: Callable[[Any], Any] | None = None
     to_json: Callable[[Any], Any] | None = None
     decode: Callable[[Any], Any] | None = None
+    plain: str = ""
 
     @property
     def inner(self) -> Any:
@@ -55,18 +57,26 @@ def field_of(name: str, init: str | None, hint: Any) -> Field:
     if inner in SCALARS:
         return Field(name, hint, SCALARS[inner], optional, init)
     if inner is datetime.datetime:
-        to_json = _isoformat_json
         return Field(
-            name, hint, "via", optional, init, _isoformat, to_json, datetime.datetime.fromisoformat
+            name,
+            hint,
+            "via",
+            optional,
+            init,
+            _isoformat,
+            _isoformat_json,
+            datetime.datetime.fromisoformat,
+            "datetime",
         )
     if inner is datetime.date:
         to_json = _isoformat_date
         return Field(
-            name, hint, "via", optional, init, to_json, to_json, datetime.date.fromisoformat
+            name, hint, "via", optional, init, to_json, to_json, datetime.date.fromisoformat, "date"
         )
     if isinstance(inner, type) and issubclass(inner, enum.Enum):
         encode, decode = _enum_codec(inner)
-        return Field(name, hint, "via", optional, init, encode, encode, decode)
+        plain = "enum_str" if all(type(member.value) is str for member in inner) else "enum_int"
+        return Field(name, hint, "via", optional, init, encode, encode, decode, plain)
     read = json_reader(hint)
     return Field(name, hint, "json", optional, init, json_writer(inner), None, read)
 

@@ -6,6 +6,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from gaia.pipeline.aggregates import Aggregate
+from gaia.pipeline.native import NativeJoiner, NativeMapper
+
+DEFAULT_BATCH = 65_536
+
 
 class Format(enum.Enum):
     """How records stand in a file: one a line.
@@ -83,37 +88,43 @@ class Call(enum.Enum):
     FILTER = "filter"
     FLAT_MAP = "flat_map"
     AS = "as"
+    DO_BATCH = "do_batch"
+    NATIVE = "native"
 
 
 @attrs.frozen(eq=False)
 class Step:
-    """User code that sees records one by one."""
+    """User code, or a native operator, that sees records one by one, or in batches of at most
+    `batch_size`."""
 
     name: str
     parent: "Node"
     call: Call
-    function: Callable[..., Any]
+    function: Callable[..., Any] | NativeMapper[Any, Any]
     args: tuple[Any, ...]
     type: Any
     location: str
+    batch_size: int = DEFAULT_BATCH
 
 
 @attrs.frozen(eq=False)
 class JoinInput:
-    """A table and the joiner's method that takes its records."""
+    """A table and the joiner's method that takes its records, or batches of at most `batch_size` of
+    them. A native joiner needs no method."""
 
     pipeline: str
     node: "Node"
-    handler: Callable[..., Any]
+    handler: Callable[..., Any] | None
     location: str
+    batch_size: int | None = None
 
 
 @attrs.frozen(eq=False)
 class Join:
-    """User code that sees whole shards of written tables."""
+    """User code, or a native joiner, that sees whole shards of written tables."""
 
     name: str
-    joiner: type
+    joiner: type | NativeJoiner[Any]
     inputs: tuple[JoinInput, ...]
     args: tuple[Any, ...]
     type: Any
@@ -138,16 +149,27 @@ class Custom:
     function: Callable[[Any], str]
 
 
+@attrs.frozen
+class Combine:
+    """Records with equal `key` are reduced to one before they are sharded: how each of the other
+    fields is."""
+
+    key: tuple[str, ...]
+    aggregates: tuple[tuple[str, Aggregate], ...]
+
+
 @attrs.frozen(eq=False)
 class Write:
-    """A table that is written. Without a sharding it keeps the shards of its input."""
+    """A table that is written. Without a sharding it keeps the shards of its input; without a
+    compression the plan chooses."""
 
     name: str
     node: Node
     format: Format
     location: str
     sharding: ModN | Custom | None = None
-    compression: Compression = Compression.NONE
+    combine: Combine | None = None
+    compression: Compression | None = None
     level: int = 0
     max_shard_bytes: int | None = None
 

@@ -2,7 +2,6 @@
 
 import types
 import typing
-from collections.abc import Callable
 from typing import Any
 
 
@@ -23,7 +22,7 @@ def type_name(tp: Any) -> str:
     return str(tp).removeprefix("typing.")
 
 
-def label(function: Callable[..., Any]) -> str:
+def label(function: Any) -> str:
     """The name of a function or class as its author knows it.
 
     >>> label(len), label(lambda x: x)

@@ -6,6 +6,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from gaia._core import Batch
+
 In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
 Record_contra = TypeVar("Record_contra", contravariant=True)
@@ -25,6 +27,17 @@ class Context(Protocol[Record_contra]):
         Raises:
             TypeError: The record or one of its fields is not of the declared type.
             ValueError: The format cannot hold a value, or there is no such shard.
+        """
+
+    def write_columns(self, **columns: Any) -> None:
+        """Writes records given by columns: `ctx.write_columns(word=line.split(), count=1)`.
+
+        Each field is a list or tuple, a NumPy array, anything of Arrow's (a pyarrow array, a polars
+        Series), or one value that all records share. All columns are of one length.
+
+        Raises:
+            TypeError: A field is missing, or a value is not of the declared type.
+            ValueError: The lengths differ, or the format cannot hold a value.
         """
 
     def inc(self, counter: str, n: int = 1) -> None:
@@ -115,6 +128,15 @@ class Mapper(Operator[Out], Generic[In_contra, Out]):
 
     def do(self, record: In_contra, ctx: Context[Out]) -> None:
         """Called for every record. What it returns is ignored."""
+        raise NotImplementedError
+
+    def do_batch(self, batch: Batch[In_contra], ctx: Context[Out]) -> None:
+        """Called, where it is defined, with many records at a time, in columns; `do` is not.
+
+        `batch["x"]` is a column, which NumPy takes without copying it (`np.asarray(batch["x"])`);
+        the batch is one of Arrow's (`pyarrow.record_batch(batch)`, `polars.DataFrame(batch)`).
+        `map(..., batch_size=n)` says how many records at most.
+        """
         raise NotImplementedError
 
 

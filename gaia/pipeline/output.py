@@ -8,11 +8,12 @@ from typing import Any, Generic, NoReturn, TypeVar
 import attrs
 
 from gaia.errors import PipelineError
+from gaia.pipeline.aggregates import aggregated, field_named, fields_of, key_names
 from gaia.pipeline.fields import can_be_key
-from gaia.pipeline.graph import Compression, Custom, ModN, Write
+from gaia.pipeline.graph import Combine, Compression, Custom, ModN, Write
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
-from gaia.pipeline.wiring import check_user_function
+from gaia.pipeline.wiring import check_two_values, check_user_function
 
 T = TypeVar("T")
 
@@ -68,6 +69,52 @@ class Output(Generic[T]):
         self._check_function(function, "the sharding function")
         return self._with(sharding=Custom(function))
 
+    def and_combine(
+        self, key: str | tuple[str, ...], **aggregates: str | Callable[[Any, Any], Any]
+    ) -> "Output[T]":
+        """Reduces records with equal keys to one, in every task, before anything is sharded.
+
+        The table gets fewer records, but may still hold several of one key, from several tasks or
+        where a table of keys in memory was full: a joiner puts them together.
+
+        Args:
+            key: A field's name, or a tuple of them.
+            aggregates: For every other field how its values are reduced: `sum`, `prod`, `min`,
+                `max`, `count`, `first`, `any`, `all`, or a function of two values. None is left
+                out, but by `first` and `count`.
+
+        Raises:
+            PipelineError: A field is neither key nor reduced, or does not take the aggregate.
+
+        >>> import gaia
+        >>> lines = gaia.Pipeline("p").from_records(["a b a"], name="lines")
+        >>> output = lines.map(gaia.ops.Words()).write("words", gaia.TXT)
+        >>> output.with_mod_n_sharding(4, "word").and_combine("word", count="sum").name
+        'words'
+        """
+        tp = self._writes[self.name].node.type
+        try:
+            fields = fields_of(tp)
+            names = key_names(tp, key)
+            for name, how in aggregates.items():
+                if name in names:
+                    self._refuse(f"`{name}` is the key, and cannot be reduced as well")
+                field = field_named(tp, name)
+                if how == "count" and field.kind != "int":
+                    self._refuse(f"`count` makes an int, but `{name}` is `{type_name(field.type)}`")
+                aggregated(field, how)
+                if callable(how):
+                    check_two_values(self._step, how)
+        except ValueError as error:
+            self._refuse(str(error))
+        for name in fields:
+            if name not in names and name not in aggregates:
+                self._refuse(
+                    f"expected field `{name}` of `{type_name(tp)}` to be part of the key or to be "
+                    f'reduced, such as {name}="sum"'
+                )
+        return self._with(combine=Combine(names, tuple(aggregates.items())))
+
     def with_max_shard_size(self, raw_mb: float) -> "Output[T]":
         """Cuts every shard into files of at most `raw_mb` MB (10^6 bytes before compression).
 
@@ -79,7 +126,11 @@ class Output(Generic[T]):
 
     def and_compress(self, codec: Compression, level: int | None = None) -> "Output[T]":
         """Compresses the shards: `ZSTD` (levels -7 to 22, default 1), `GZIP` (0 to 9, default 6)
-        or `NONE`."""
+        or `NONE`.
+
+        Without it they are not compressed, except those of a combined table that is joined: there
+        zstd costs next to nothing.
+        """
         if not isinstance(codec, Compression):
             self._refuse(f"expected gaia.ZSTD, gaia.GZIP or gaia.NONE, got {codec!r}")
         low, default, high = _LEVELS[codec]
@@ -133,7 +184,16 @@ class Output(Generic[T]):
         return f"write {self.name}"
 
     def _with(self, **changes: Any) -> "Output[T]":
-        self._writes[self.name] = attrs.evolve(self._writes[self.name], **changes)
+        write = attrs.evolve(self._writes[self.name], **changes)
+        if write.combine is not None and isinstance(write.sharding, ModN):
+            key = write.sharding.key
+            for name in key if isinstance(key, tuple) else ():
+                if name not in write.combine.key:
+                    self._refuse(
+                        f"the table is sharded by `{name}`, which is no part of the key "
+                        f"({', '.join(write.combine.key)}) by which it is combined"
+                    )
+        self._writes[self.name] = write
         return self
 
     def _refuse(self, message: str) -> NoReturn:

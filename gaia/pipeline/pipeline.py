@@ -21,6 +21,7 @@ from gaia.pipeline.graph import (
     Write,
 )
 from gaia.pipeline.names import label, type_name
+from gaia.pipeline.native import NativeJoiner
 from gaia.pipeline.operators import Joiner
 from gaia.pipeline.output import MAX_SHARDS
 from gaia.pipeline.signatures import UNKNOWN
@@ -150,13 +151,27 @@ class Pipeline:
         folder = os.path.abspath(os.path.expanduser(path))
         return self._read(StoredTable(folder), type, name, "read_table")
 
+    @overload
+    def join(
+        self, joiner: NativeJoiner[T], inputs: Sequence[PTable[Any]], *, name: str | None = None
+    ) -> PTable[T]: ...
+
+    @overload
     def join(
         self,
         joiner: type[Joiner[T]],
         inputs: Sequence[JoinInput],
         *args: Any,
         name: str | None = None,
-    ) -> PTable[T]:
+    ) -> PTable[T]: ...
+
+    def join(
+        self,
+        joiner: type[Joiner[Any]] | NativeJoiner[Any],
+        inputs: Sequence[Any],
+        *args: Any,
+        name: str | None = None,
+    ) -> PTable[Any]:
         """Brings together the shards of written tables that are sharded alike.
 
         For every shard a joiner is made, given all records of the first input's shard, then of the
@@ -164,8 +179,9 @@ class Pipeline:
         shards anew.
 
         Args:
-            joiner: A subclass of `Joiner`.
-            inputs: `[table.bind_with(MyJoiner.method), ...]`; a table may be bound twice.
+            joiner: A subclass of `Joiner`, or an operator such as `gaia.ops.GroupBy(...)`.
+            inputs: `[table.bind_with(MyJoiner.method), ...]`; a table may be bound twice. For an
+                operator just the tables.
             args: Arguments for the class.
             name: The step's name; by default made from that of the class.
 
@@ -174,6 +190,8 @@ class Pipeline:
                 a method does not take its table's records.
         """
         name = self._step_name(name, snake_case(label(joiner)))
+        if isinstance(joiner, NativeJoiner):
+            return self._native_join(name, joiner, inputs, args)
         if not (isinstance(joiner, type) and issubclass(joiner, Joiner)):
             made = "one that is made already: " if isinstance(joiner, Joiner) else ""
             raise PipelineError(
@@ -191,7 +209,7 @@ class Pipeline:
             self._check_input(name, joiner, bound)
         wiring.check_constructor(name, joiner, args)
         output = signatures.type_argument(joiner, Joiner, 0)
-        hooks = [joiner.on_shard_finish, *(bound.handler for bound in inputs)]
+        hooks: list[Any] = [joiner.on_shard_finish, *(bound.handler for bound in inputs)]
         for hook in hooks:
             output = signatures.written_type(hook) if output is UNKNOWN else output
         if output is UNKNOWN:
@@ -203,6 +221,42 @@ class Pipeline:
         wiring.check_hooks(name, joiner)
         wiring.check_writes(name, joiner, output, hooks)
         join = Join(name, joiner, tuple(inputs), args, output, caller())
+        plan.check_join(join, self._writes)
+        self._add_node(join)
+        return PTable(self, join)
+
+    def _native_join(
+        self, name: str, joiner: NativeJoiner[Any], inputs: Sequence[Any], args: tuple[Any, ...]
+    ) -> PTable[Any]:
+        what = label(joiner)
+        if args:
+            raise PipelineError(
+                f"`{what}` takes its arguments itself, got {args!r} besides", step=name
+            )
+        if not isinstance(inputs, Sequence) or not inputs:
+            raise PipelineError(f"expected a list of tables, got {inputs!r}", step=name)
+        for table in inputs:
+            if not isinstance(table, PTable):
+                raise PipelineError(
+                    f"expected a table for `{what}`, which needs no method to be bound, got "
+                    f"{table!r}",
+                    step=name,
+                )
+            if table._node not in self._nodes:
+                raise PipelineError(
+                    f"expected tables of pipeline `{self.name}`, but `{table.name}` is one of "
+                    f"pipeline `{table._pipeline.name}`",
+                    step=name,
+                )
+        takes = tuple(table._node.type for table in inputs)
+        try:
+            output = joiner.output_type(takes)
+            joiner.core(takes, output)
+        except (ValueError, TypeError) as error:
+            raise PipelineError(f"{what}: {error}", step=name) from None
+        wiring.check_type(name, output)
+        bound = tuple(JoinInput(self.name, table._node, None, caller()) for table in inputs)
+        join = Join(name, joiner, bound, (), output, caller())
         plan.check_join(join, self._writes)
         self._add_node(join)
         return PTable(self, join)
@@ -274,7 +328,7 @@ class Pipeline:
                 step=step,
                 location=bound.location,
             )
-        handler = bound.handler
+        handler: Any = bound.handler
         name = label(handler)
         if hasattr(handler, "__self__"):
             raise PipelineError(
@@ -291,7 +345,11 @@ class Pipeline:
                 location=bound.location,
             )
         wiring.check_method(step, name, handler, bound.location)
+        wiring.check_batch_size(step, bound.batch_size)
         hints = signatures.parameter_types(handler, bound=True)[:1]
+        if bound.batch_size is not None:
+            wiring.check_columns(step, bound.node.type)
+            hints = [signatures.batch_type(handler)]
         wiring.check_takes(step, f"`{name}`", hints, bound.node, bound.location)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 
+from gaia import _core
 from gaia.pipeline.fields import SCALARS, Field, field_of
 from gaia.pipeline.json_values import class_readers, json_reader, json_writer
 from gaia.pipeline.names import UnsupportedTypeError, type_name
@@ -119,6 +120,11 @@ def _class_type(tp: type) -> RecordType:
 def _unsupported(tp: Any) -> UnsupportedTypeError:
     shown = repr(tp) if isinstance(tp, str) else f"`{type_name(tp)}`"
     return UnsupportedTypeError(f"expected {_SUPPORTED} as the type of a record, got {shown}")
+
+
+def codec(tp: Any) -> _core.Codec:
+    """How the core knows a type."""
+    return _core.Codec(record_type(tp), "txt")
 
 
 def field_names(tp: Any) -> tuple[str, ...]:

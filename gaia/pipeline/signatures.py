@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from gaia._core import Batch
 from gaia.pipeline.names import type_name
 from gaia.pipeline.operators import Context
 
@@ -71,6 +72,14 @@ def written_type(hook: Callable[..., Any]) -> Any:
             written = typing.get_args(hint)[0]
             return UNKNOWN if isinstance(written, TypeVar) else written
     return UNKNOWN
+
+
+def batch_type(method: Callable[..., Any]) -> Any:
+    """`T` of a method whose first parameter is annotated `Batch[T]`; `Any` for a bare `Batch`."""
+    hint = next(iter(parameter_types(method, bound=True)), UNKNOWN)
+    if typing.get_origin(hint) is Batch:
+        return typing.get_args(hint)[0]
+    return Any if hint is Batch else UNKNOWN
 
 
 def accepts(annotation: Any, tp: Any) -> bool:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 import attrs
 
+from gaia._core import Batch
 from gaia.errors import PipelineError, caller
 from gaia.pipeline import signatures, wiring
-from gaia.pipeline.graph import Call, Format, JoinInput, Node, Step, Write
+from gaia.pipeline.graph import DEFAULT_BATCH, Call, Format, JoinInput, Node, Step, Write
 from gaia.pipeline.names import label, type_name
+from gaia.pipeline.native import NativeMapper
 from gaia.pipeline.operators import Context, Mapper
 from gaia.pipeline.output import Output, check_table_name
 from gaia.pipeline.records import record_type
@@ -41,8 +43,15 @@ class PTable(Generic[T]):
         return f"PTable[{type_name(self._node.type)}]({self.name!r})"
 
     @overload
+    def map(self, function: NativeMapper[T, U], *, name: str | None = None) -> "PTable[U]": ...
+
+    @overload
     def map(
-        self, function: type[Mapper[T, U]], *args: Any, name: str | None = None
+        self,
+        function: type[Mapper[T, U]],
+        *args: Any,
+        name: str | None = None,
+        batch_size: int = DEFAULT_BATCH,
     ) -> "PTable[U]": ...
 
     @overload
@@ -69,19 +78,22 @@ class PTable(Generic[T]):
 
     def map(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | NativeMapper[Any, Any],
         *args: Any,
         name: str | None = None,
         output: Any = None,
+        batch_size: int = DEFAULT_BATCH,
     ) -> "PTable[Any]":
-        """Passes every record through a `Mapper` class, or a function of one record.
+        """Passes every record through a `Mapper` class, a function of one record, or an operator
+        of `gaia.ops`.
 
         Args:
-            function: A subclass of `Mapper`, which is made anew for every task, or a function that
-                returns one record for each.
+            function: A subclass of `Mapper`, which is made anew for every task, a function that
+                returns one record for each, or an operator such as `gaia.ops.Words()`.
             args: Arguments for the class, or further arguments for the function.
             name: The step's name; by default made from that of the class or function.
             output: The type of the records that come out, where annotations do not tell.
+            batch_size: How many records `do_batch` gets at most.
 
         Raises:
             PipelineError: The class or function does not fit the table or its arguments.
@@ -93,20 +105,26 @@ class PTable(Generic[T]):
         PTable[int]('length')
         """
         step = self._step_name(function, name)
+        wiring.check_batch_size(step, batch_size)
+        if isinstance(function, NativeMapper):
+            return self._native(step, function, args)
         if isinstance(function, type) and issubclass(function, Mapper):
             wiring.check_mapper(step, function, args, self._node)
+            batches = function.do_batch is not Mapper.do_batch
+            method = function.do_batch if batches else function.do
             if output is None:
                 output = signatures.type_argument(function, Mapper, 1)
             if output is UNKNOWN:
-                output = signatures.written_type(function.do)
+                output = signatures.written_type(method)
             if output is UNKNOWN:
                 raise PipelineError(
                     f"cannot tell what `{label(function)}` writes; declare it as "
                     "gaia.Mapper[In, Out] or pass output=TYPE",
                     step=step,
                 )
-            wiring.check_writes(step, function, output, [function.do, function.on_shard_finish])
-            return self._add(step, Call.DO, function, args, output)
+            wiring.check_writes(step, function, output, [method, function.on_shard_finish])
+            call = Call.DO_BATCH if batches else Call.DO
+            return self._add(step, call, function, args, output, batch_size)
         wiring.check_function(step, function, self._node, args)
         if output is None:
             output = signatures.result_type(function)
@@ -235,18 +253,57 @@ class PTable(Generic[T]):
         self._pipeline._add_write(Write(name, self._node, format, caller()))
         return Output(name, self._pipeline._writes)
 
-    def bind_with(self, handler: Callable[[Any, T, Context[Any]], None]) -> JoinInput:
-        """Names the joiner's method that takes this table's records, for `pipeline.join`."""
-        return JoinInput(self._pipeline.name, self._node, handler, caller())
+    @overload
+    def bind_with(self, handler: Callable[[Any, T, Context[Any]], None]) -> JoinInput: ...
+
+    @overload
+    def bind_with(
+        self,
+        handler: Callable[[Any, Batch[T], Context[Any]], None],
+        *,
+        batch_size: int = DEFAULT_BATCH,
+    ) -> JoinInput: ...
+
+    def bind_with(
+        self, handler: Callable[[Any, Any, Context[Any]], None], *, batch_size: int | None = None
+    ) -> JoinInput:
+        """Names the joiner's method that takes this table's records, for `pipeline.join`.
+
+        A method annotated to take a `gaia.Batch`, or bound with a `batch_size`, gets so many
+        records at a time at most, in columns.
+        """
+        if batch_size is None and signatures.batch_type(handler) is not UNKNOWN:
+            batch_size = DEFAULT_BATCH
+        return JoinInput(self._pipeline.name, self._node, handler, caller(), batch_size)
+
+    def _native(
+        self, step: str, operator: NativeMapper[Any, Any], args: tuple[Any, ...]
+    ) -> "PTable[Any]":
+        if args:
+            raise PipelineError(
+                f"`{label(operator)}` takes its arguments itself, got {args!r} besides", step=step
+            )
+        try:
+            output = operator.output_type(self._node.type)
+            operator.core(self._node.type, output)
+        except (ValueError, TypeError) as error:
+            raise PipelineError(f"{label(operator)}: {error}", step=step) from None
+        return self._add(step, Call.NATIVE, operator, (), output)
 
     def _step_name(self, function: Any, name: str | None, prefix: str = "") -> str:
         return self._pipeline._step_name(name, prefix + snake_case(label(function)))
 
     def _add(
-        self, name: str, call: Call, function: Any, args: tuple[Any, ...], output: Any
+        self,
+        name: str,
+        call: Call,
+        function: Any,
+        args: tuple[Any, ...],
+        output: Any,
+        batch_size: int = DEFAULT_BATCH,
     ) -> "PTable[Any]":
         wiring.check_type(name, output)
-        step = Step(name, self._node, call, function, args, output, caller())
+        step = Step(name, self._node, call, function, args, output, caller(), batch_size)
         self._pipeline._add_node(step)
         return PTable(self._pipeline, step)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from gaia.errors import PipelineError
 from gaia.pipeline import signatures
+from gaia.pipeline.aggregates import fields_of
 from gaia.pipeline.graph import Format, Node
 from gaia.pipeline.names import UnsupportedTypeError, label, type_name
 from gaia.pipeline.operators import Joiner, Mapper, Operator
@@ -91,16 +92,23 @@ def check_function(
 def check_mapper(step: str, cls: type[Mapper[Any, Any]], args: tuple[Any, ...], node: Node) -> None:
     """Refuses a Mapper without a usable `do`, or one that does not take a node's records."""
     name = type_name(cls)
-    if cls.do is Mapper.do:
+    if cls.do is Mapper.do and cls.do_batch is Mapper.do_batch:
         raise PipelineError(
-            f"expected a Mapper with a method `do(self, record, ctx)`, but `{name}` defines none",
+            f"expected a Mapper with a method `do(self, record, ctx)` or "
+            f"`do_batch(self, batch, ctx)`, but `{name}` defines none",
             step=step,
         )
-    check_method(step, f"{name}.do", cls.do)
     check_hooks(step, cls)
     check_constructor(step, cls, args)
-    declared = [signatures.type_argument(cls, Mapper, 0)]
-    check_takes(step, f"`{name}.do`", declared + parameter_types(cls.do, bound=True)[:1], node)
+    hints = [signatures.type_argument(cls, Mapper, 0)]
+    if cls.do_batch is not Mapper.do_batch:
+        check_method(step, f"{name}.do_batch", cls.do_batch)
+        check_columns(step, node.type)
+        hints += [signatures.batch_type(cls.do_batch)]
+        check_takes(step, f"`{name}.do_batch`", hints, node)
+    else:
+        check_method(step, f"{name}.do", cls.do)
+        check_takes(step, f"`{name}.do`", hints + parameter_types(cls.do, bound=True)[:1], node)
 
 
 def check_method(step: str, name: str, method: Any, location: str = "") -> None:
@@ -166,6 +174,29 @@ def check_user_function(step: str, function: Any, node: Node, what: str) -> None
     """Refuses what is no function of one of a node's records, or cannot be sent to workers."""
     check_function(step, function, node, what=what)
     check_travels(step, function, ())
+
+
+def check_two_values(step: str, function: Any) -> None:
+    """Refuses what is no function of two values, or cannot be sent to workers."""
+    if why := misfit(function, [None, None]):
+        raise PipelineError(f"expected a function of two values: {why}", step=step)
+    check_travels(step, function, ())
+
+
+def check_batch_size(step: str, batch_size: int | None) -> None:
+    """Refuses what is no number of records."""
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+        raise PipelineError(
+            f"expected a batch_size of 1 record or more, got {batch_size!r}", step=step
+        )
+
+
+def check_columns(step: str, tp: Any) -> None:
+    """Refuses records that have no columns."""
+    try:
+        fields_of(tp)
+    except ValueError as error:
+        raise PipelineError(str(error), step=step) from None
 
 
 def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:

@@ -23,8 +23,9 @@ def step_error(error: BaseException, step: str, state: _core.TaskState) -> StepE
         step, record = blamed
         if state.input_file:
             lines.append(f"  input: {state.input_file}, position {state.input_pos}")
-        shown = record if len(record) <= _SHOWN else f"{record[:_SHOWN]}..."
-        lines.append(f"  record: {shown}")
+        if record:
+            shown = record if len(record) <= _SHOWN else f"{record[:_SHOWN]}..."
+            lines.append(f"  record: {shown}")
     linecache.checkcache()
     frames = traceback.extract_tb(users_part(error.__traceback__))
     if frames:

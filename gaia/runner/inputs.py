@@ -86,7 +86,9 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         _check_size(part.path, part.size)
     splittable = can_split(source.encoding)
     content: str | Iterator[bytes] = part.path
-    if part.compression != "none" or not splittable:
+    # What Gaia wrote is read by the core alone.
+    zstd = source.ours and part.compression == "zstd"
+    if (part.compression != "none" and not zstd) or not splittable:
         content = blocks(part.path, part.compression)
     if not splittable:
         content = _as_utf8(blocks(part.path, part.compression), source, part.path)
@@ -95,6 +97,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
             content,
             part.start,
             part.end,
+            zstd=zstd,
             skip_header=source.skip_header,
             skip_bom=source.skip_bom,
             crlf=not source.ours,

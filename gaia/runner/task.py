@@ -16,16 +16,21 @@ from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Bundle
 from gaia.io.files import reason
+from gaia.pipeline.aggregates import field_numbers, fields_of
 from gaia.pipeline.graph import Call, Custom, ModN
+from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
-from gaia.pipeline.plan import Branch, Stage, Table
-from gaia.pipeline.records import field_names, plain_key, record_type
+from gaia.pipeline.plan import Branch, Input, Stage, Table
+from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
 from gaia.runner.failure import Terminated, step_error
 from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
 
 FRAME_BYTES = 128 * 1024
 BUFFER_BYTES = 64 << 20
+# Room for two to four million short keys. With a tenth of it, most keys of a large text are written
+# out several times, and word count takes twice as long.
+COMBINE_BYTES = 128 << 20
 
 
 @attrs.frozen
@@ -104,14 +109,21 @@ class _TaskRun:
                 operator.on_shard_start(self.task.shard, ctx)
             self.step = stage.name
             self.reading = True
-            read = sum(
-                self._feed(source, tp, target)
-                for source, tp, target in zip(self.task.inputs, self._types(), targets, strict=True)
-            )
+            inputs = list(zip(self.task.inputs, self._types(), targets, strict=True))
+            if isinstance(stage.joiner, NativeJoiner) and stage.joiner.last_first:
+                inputs.reverse()
+            read = 0
+            for source, tp, target in inputs:
+                read += self._feed(source, tp, target)
+                target.flush()
             self.reading = False
             for name, operator, ctx in self.operators:
                 self.step = name
                 operator.on_shard_finish(ctx)
+                ctx.flush()
+            for table, _, output in self.outputs:
+                self.step = f"write {table.name}"
+                output.settle()
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
@@ -139,7 +151,10 @@ class _TaskRun:
             call, function = self._consumer(child, branch.type, into)
             consumers.append((child.name, call, function, into))
         ctx: _core.Context[Any] = _core.Context(
-            self.state, [self._output(table) for table in branch.tables], consumers
+            self.state,
+            codec(branch.type),
+            [self._output(table) for table in branch.tables],
+            consumers,
         )
         self.contexts.append(ctx)
         return ctx
@@ -149,9 +164,13 @@ class _TaskRun:
         self.step = branch.name
         assert branch.call is not None
         assert branch.function is not None
-        if branch.call is Call.DO:
+        if isinstance(branch.function, NativeMapper):
+            return "native", branch.function.core(takes, branch.type)
+        if branch.call in (Call.DO, Call.DO_BATCH):
             mapper = branch.function(*_fresh(branch.args))
             self.operators.append((branch.name, mapper, into))
+            if branch.call is Call.DO_BATCH:
+                return "do_batch", (mapper.do_batch, branch.batch_size)
             return "do", mapper.do
         if branch.call is Call.AS:
             if record_type(takes).kind == "json":
@@ -164,13 +183,18 @@ class _TaskRun:
         stage = self.setup.stage
         self.step = stage.name
         assert stage.joiner is not None
-        joiner = stage.joiner(*_fresh(stage.args))
-        self.operators.append((stage.name, joiner, head))
+        calls: list[tuple[str, Any]]
+        if isinstance(stage.joiner, NativeJoiner):
+            joint = stage.joiner.core(tuple(self._types()), stage.root.type)
+            self.operators.append((stage.name, _Native(joint), head))
+            calls = [("joint", (joint, number)) for number in range(len(stage.inputs))]
+        else:
+            joiner = stage.joiner(*_fresh(stage.args))
+            self.operators.append((stage.name, joiner, head))
+            calls = [_handler(joiner, entry) for entry in stage.inputs]
         return [
-            _core.Context(
-                self.state, [], [(stage.name, "do", getattr(joiner, entry.handler), head)]
-            )
-            for entry in stage.inputs
+            _core.Context(self.state, codec(entry.type), [], [(stage.name, *call, head)])
+            for entry, call in zip(stage.inputs, calls, strict=True)
         ]
 
     def _output(self, table: Table) -> _core.Output:
@@ -191,6 +215,7 @@ class _TaskRun:
             custom=sharding.function if isinstance(sharding, Custom) else None,
             kept=self.task.shard if sharding is None else None,
             plain_key=plain_key,
+            combine=_combine(table),
             compression=table.compression.value,
             level=table.level,
             frame_bytes=min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES),
@@ -258,6 +283,32 @@ class _TaskRun:
         if errors := self.state.parse_errors[0]:
             counters["parse-errors"] = counters.get("parse-errors", 0) + errors
         return counters
+
+
+class _Native(Operator[Any]):
+    """A native joiner, which has to know only when its shard ends."""
+
+    def __init__(self, joint: _core.Joint) -> None:
+        self.joint = joint
+
+    def on_shard_finish(self, ctx: Any) -> None:
+        self.joint.finish(ctx)
+
+
+def _handler(joiner: Any, entry: Input) -> tuple[str, Any]:
+    """How the core calls the method that takes an input's records."""
+    assert entry.handler is not None
+    method = getattr(joiner, entry.handler)
+    return ("do", method) if entry.batch_size is None else ("do_batch", (method, entry.batch_size))
+
+
+def _combine(table: Table) -> tuple[list[int], list[Any], int] | None:
+    """The key's fields, and how each field of the record is reduced."""
+    if table.combine is None:
+        return None
+    how = dict.fromkeys(table.combine.key, "key") | dict(table.combine.aggregates)
+    fields = [how[name] for name in fields_of(table.type)]
+    return field_numbers(table.type, table.combine.key), fields, COMBINE_BYTES
 
 
 def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
