@@ -1,6 +1,5 @@
 """Cutting a stage's input into tasks."""
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,8 +14,13 @@ from gaia.runner.inputs import Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
 _MIN_SPLIT = 1 << 20
-_MAX_SPLIT = 128 << 20
+_MAX_SPLIT = 256 << 20
+# Of what is left, each round of tasks takes so much: large tasks combine more, and the small ones
+# at the end let all workers finish together.
+_ROUND = 3 / 4
 _TASKS_PER_WORKER = 8
+# A rest of a file that is smaller goes along with the part before it.
+_SLIVER = 1 << 16
 # What a compressed file counts for when tasks are made of a similar size.
 _EXPANSION = 4
 
@@ -24,8 +28,8 @@ _EXPANSION = 4
 def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> list[Task]:
     """The tasks of a stage that reads.
 
-    Plain files are cut at about `total / (8 x workers)` bytes, from 1 MiB to 128 MiB; small files
-    are put together up to that size; a compressed file is never cut.
+    Plain files are cut where a task has enough, and small files are put together; a compressed file
+    is never cut. See `split_sizes` for how much is enough.
 
     Raises:
         InputError: An input is missing or unreadable.
@@ -36,19 +40,30 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     if isinstance(source, StoredTable):
         return _table_tasks(source.path, tp)
     found = [(spec, expand(spec.glob)) for spec in source.specs]
-    total = sum(file.size for _, files in found for file in files)
-    size = split_bytes(total, workers)
+    splittable = can_split(source.encoding)
+    sizes = split_sizes(sum(_weight(file) for _, files in found for file in files), workers)
     tasks: list[Task] = []
     for spec, files in found:
-        for parts in _grouped(_parts(files, size, can_split(source.encoding)), size):
+        for parts in _cut(files, sizes, splittable):
             lines = Lines(parts, source.format, source.encoding, source.errors, source.skip_header)
             tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata))
     return tasks
 
 
-def split_bytes(total: int, workers: int) -> int:
-    """How large a part of so many bytes should be."""
-    return max(_MIN_SPLIT, min(_MAX_SPLIT, total // (workers * _TASKS_PER_WORKER)))
+def split_sizes(total: int, workers: int) -> Iterator[int]:
+    """How large the tasks of so many bytes should be, one after the other, without end.
+
+    >>> import itertools
+    >>> sizes = split_sizes(100 << 20, workers=2)
+    >>> [round(size / 2**20, 1) for size in itertools.islice(sizes, 9)]
+    [37.5, 37.5, 9.4, 9.4, 2.3, 2.3, 1.0, 1.0, 1.0]
+    """
+    left = total
+    while True:
+        size = max(_MIN_SPLIT, min(_MAX_SPLIT, int(left * _ROUND / workers)))
+        for _ in range(workers):
+            yield size
+        left = max(0, left - size * workers)
 
 
 def join_tasks(stage: Stage, manifests: dict[str, Manifest], dest: str) -> list[Task]:
@@ -100,27 +115,37 @@ def _table_tasks(path: str, tp: Any) -> list[Task]:
     ]
 
 
-def _parts(files: Sequence[InputFile], size: int, splittable: bool) -> Iterator[tuple[Part, int]]:
-    for file in files:
-        if file.compression != "none":
-            yield Part(file.path, file.compression), file.size * _EXPANSION
-        elif not splittable:
-            yield Part(file.path, file.compression), file.size
-        else:
-            count = max(1, -(-file.size // size))
-            cuts = [file.size * i // count for i in range(count + 1)]
-            for start, end in itertools.pairwise(cuts):
-                yield Part(file.path, file.compression, start, end), end - start
+def _weight(file: InputFile) -> int:
+    return file.size if file.compression == "none" else file.size * _EXPANSION
 
 
-def _grouped(parts: Iterator[tuple[Part, int]], size: int) -> Iterator[tuple[Part, ...]]:
+def _cut(
+    files: Sequence[InputFile], sizes: Iterator[int], splittable: bool
+) -> Iterator[tuple[Part, ...]]:
+    """What each task reads of some files."""
+    size = next(sizes)
     group: list[Part] = []
     held = 0
-    for part, weight in parts:
-        if group and held + weight > size:
-            yield tuple(group)
-            group, held = [], 0
-        group.append(part)
-        held += weight
+    for file in files:
+        if file.compression != "none" or not splittable:
+            if group and held + _weight(file) > size:
+                yield tuple(group)
+                group, held, size = [], 0, next(sizes)
+            group.append(Part(file.path, file.compression))
+            held += _weight(file)
+            continue
+        start = 0
+        while True:
+            end = start + size - held
+            if end > file.size - _SLIVER:
+                end = file.size
+            group.append(Part(file.path, file.compression, start, end))
+            held += end - start
+            if held >= size:
+                yield tuple(group)
+                group, held, size = [], 0, next(sizes)
+            if end == file.size:
+                break
+            start = end
     if group:
         yield tuple(group)

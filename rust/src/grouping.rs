@@ -69,8 +69,9 @@ pub fn key_of(shape: &Shape, column: usize) -> Key {
 }
 
 impl Grouping {
-    /// Groups records of a shape by the fields `keys`; what goes out is told by `out`.
-    pub fn new(shape: &Shape, keys: &[usize], out: Vec<Out>) -> Self {
+    /// Groups records of a shape by the fields `keys`; what goes out is told by `out`. It is for use
+    /// within so many bytes.
+    pub fn new(shape: &Shape, keys: &[usize], out: Vec<Out>, limit: usize) -> Self {
         let mut spec = Spec {
             keys: keys.iter().map(|&column| key_of(shape, column)).collect(),
             aggregates: Vec::new(),
@@ -112,7 +113,7 @@ impl Grouping {
             });
         }
         Self {
-            groups: Groups::new(spec),
+            groups: Groups::new(spec, limit),
             keys: keys.to_vec(),
             aggregates,
             functions,

@@ -40,7 +40,12 @@ impl Joint {
         out: Vec<(Bound<'_, PyAny>, usize)>,
     ) -> PyResult<Self> {
         let out = out.iter().map(|(how, field)| Out::from_python(how, *field));
-        let grouping = Grouping::new(&takes.get().shape, &keys, out.collect::<PyResult<_>>()?);
+        let grouping = Grouping::new(
+            &takes.get().shape,
+            &keys,
+            out.collect::<PyResult<_>>()?,
+            usize::MAX,
+        );
         Ok(Self::new(vec![takes], gives, Work::GroupBy(grouping)))
     }
 

@@ -116,7 +116,7 @@ impl Output {
                 let out = fields.iter().enumerate();
                 let out = out.map(|(field, how)| Out::from_python(how, field));
                 Some(Combine {
-                    grouping: Grouping::new(shape, &keys, out.collect::<PyResult<_>>()?),
+                    grouping: Grouping::new(shape, &keys, out.collect::<PyResult<_>>()?, limit),
                     pending: Pending::new(shape),
                     limit,
                 })

@@ -2,7 +2,7 @@
 //!
 //! A table that is probed at random touches a new 4 KiB page at nearly every step; with pages of
 //! 2 MiB the whole of word count takes half as long. Fresh memory is dear besides (the kernel zeroes
-//! it page by page), so the last arrays to be freed are kept for the next task.
+//! it page by page), so the largest array to be freed is kept for the next task.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
@@ -29,17 +29,22 @@ unsafe impl Send for Region {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for Region {}
 
-const KEPT: usize = 3;
-static SPARE: Mutex<Vec<Region>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Option<Region>> = Mutex::new(None);
 
 impl<T: Plain> Pages<T> {
+    /// How many elements the array has that is kept, if there is one.
+    pub fn spare() -> Option<usize> {
+        let spare = SPARE.lock().ok()?;
+        spare.as_ref().map(|region| region.bytes / size_of::<T>())
+    }
+
     /// `len` elements, all bytes zero.
     pub fn zeroed(len: usize) -> Self {
         let bytes = (len * size_of::<T>()).max(1);
-        let spare = SPARE.lock().ok().and_then(|mut spare| {
-            let fits = spare.iter().position(|region| region.bytes == bytes)?;
-            Some(spare.remove(fits))
-        });
+        let mut spare = SPARE.lock().ok();
+        let spare = spare
+            .as_mut()
+            .and_then(|spare| spare.take_if(|region| region.bytes == bytes));
         let region = match spare {
             Some(region) => {
                 // SAFETY: the region is `bytes` long and belongs to nobody else.
@@ -107,11 +112,10 @@ impl<T: Plain> Drop for Pages<T> {
             bytes: 0,
         };
         let region = std::mem::replace(&mut self.region, none);
-        if let Ok(mut spare) = SPARE.lock() {
-            spare.push(region);
-            if spare.len() > KEPT {
-                spare.remove(0);
-            }
+        if let Ok(mut spare) = SPARE.lock()
+            && spare.as_ref().is_none_or(|old| old.bytes <= region.bytes)
+        {
+            *spare = Some(region);
         }
     }
 }

@@ -14,6 +14,7 @@ pub const LONGEST: u32 = 15;
 const SLOTS: usize = 3;
 const BATCH: usize = 128;
 const GROWTH: usize = 4;
+const SMALLEST: usize = 1 << 13;
 
 /// One cache line. A key is its bytes, zeroes, and its length + 1 in the last byte; 0 is no key.
 #[derive(Clone, Copy)]
@@ -60,8 +61,19 @@ fn key_of(data: &[u8], span: Span) -> u128 {
 }
 
 impl ShortKeys {
+    pub fn new() -> Self {
+        Self::with(SMALLEST)
+    }
+
+    /// As large as the last one became, if it may be.
+    pub fn new_within(limit: usize) -> Self {
+        let spare = Pages::<Bucket>::spare().filter(|buckets| buckets.is_power_of_two());
+        let fits = |&buckets: &usize| buckets * size_of::<Bucket>() <= limit;
+        Self::with(spare.filter(fits).unwrap_or(SMALLEST).max(SMALLEST))
+    }
+
     /// `buckets` is a power of two.
-    pub fn new(buckets: usize) -> Self {
+    fn with(buckets: usize) -> Self {
         Self {
             buckets: Pages::zeroed(buckets),
             used: 0,

@@ -49,7 +49,6 @@ pub enum Refusal {
     TooLarge,
 }
 
-const SMALLEST: usize = 1 << 13;
 const LARGEST: usize = 3 << 30;
 const PART: usize = 4096;
 
@@ -64,8 +63,12 @@ pub struct Groups {
 }
 
 impl Groups {
-    pub fn new(spec: Spec) -> Self {
-        let short = Self::is_simple(&spec).then(|| ShortKeys::new(SMALLEST));
+    /// For use within so many bytes, which is to be asked for by `has_room`.
+    pub fn new(spec: Spec, limit: usize) -> Self {
+        let short = Self::is_simple(&spec).then(|| match limit {
+            usize::MAX => ShortKeys::new(),
+            limit => ShortKeys::new_within(limit),
+        });
         let (keys, reduced) = Self::tables(&spec);
         Self {
             spec,
