@@ -31,6 +31,8 @@ pub struct Context {
     outputs: Vec<Py<Output>>,
     consumers: Vec<Consumer>,
     shard: GilCell<Option<Py<PyAny>>>,
+    /// Columns that user code has written a few rows at a time, and that go on together.
+    written: GilCell<Pending>,
     writes: AtomicU64,
 }
 
@@ -119,6 +121,7 @@ impl Context {
         let consumers = consumers.collect::<PyResult<_>>()?;
         Ok(Self {
             state,
+            written: GilCell::new(Pending::new(&codec.get().shape)),
             codec,
             outputs,
             consumers,
@@ -138,6 +141,13 @@ impl Context {
         let shape = &self.codec.get().shape;
         let none = PyDict::new(py);
         let given = columns.unwrap_or(&none);
+        let mut written = self.written.borrow_mut(py)?;
+        if written.push_lists(shape, given)? {
+            let full = written.rows() >= PENDING_ROWS || written.text_bytes() >= PENDING_BYTES;
+            drop(written);
+            return if full { self.send_written(py) } else { Ok(()) };
+        }
+        drop(written);
         let (rows, columns) = from_python::columns("write_columns", shape, given)?;
         let batch = Batch {
             rows,
@@ -170,11 +180,13 @@ impl Context {
     }
 
     fn set_output_shard(&self, py: Python<'_>, shard: Option<Py<PyAny>>) -> PyResult<()> {
+        self.send_written(py)?;
         *self.shard.borrow_mut(py)? = shard;
         Ok(())
     }
 
     fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.send_written(shard.py())?;
         self.outputs
             .iter()
             .try_for_each(|output| output.get().close_shard(shard))
@@ -182,6 +194,7 @@ impl Context {
 
     /// Has all steps behind this context take what they wait to take together.
     pub fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.send_written(py)?;
         for consumer in &self.consumers {
             self.blamed(py, consumer, None, consumer.flush(py, self))?;
             consumer.into.get().flush(py)?;
@@ -329,6 +342,16 @@ impl Context {
             self.blamed(py, consumer, None, consumer.take_batch(py, batch, self))?;
         }
         Ok(())
+    }
+
+    /// Sends the columns that were written a few rows at a time.
+    fn send_written(&self, py: Python<'_>) -> PyResult<()> {
+        let mut written = self.written.borrow_mut(py)?;
+        if written.rows() == 0 {
+            return Ok(());
+        }
+        let shape = &self.codec.get().shape;
+        written.lend(shape, |batch| self.send_batch(py, batch))
     }
 
     fn current_shard<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

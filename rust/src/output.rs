@@ -22,6 +22,7 @@ use crate::value::{mismatch, utf8};
 
 /// Records that Python writes one by one are combined so many at a time.
 const PENDING: usize = 1024;
+const PENDING_BYTES: usize = 1 << 20;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
@@ -262,7 +263,9 @@ impl Output {
         pending
             .push(&self.codec.get().shape, record)
             .map_err(failure(false))?;
-        if pending.rows() >= PENDING {
+        let rows = pending.rows();
+        let large = rows % 16 == 0 && pending.text_bytes() >= PENDING_BYTES;
+        if rows >= PENDING || large {
             self.absorb_pending(py, &mut state).map_err(failure(true))?;
         }
         Ok(())

@@ -145,6 +145,24 @@ impl Class {
         }
     }
 
+    /// Field `i` of a record that `check` has passed, if it stands in a slot that is set.
+    #[inline]
+    pub fn slot<'a, 'py>(
+        &self,
+        record: &'a Bound<'py, PyAny>,
+        i: usize,
+    ) -> Option<Borrowed<'a, 'py, PyAny>> {
+        let Layout::Slots(offsets) = &self.layout else {
+            return None;
+        };
+        // SAFETY: as in `get`; the value lives as long as the record holds it, which nothing changes
+        // before the reader is done with it.
+        unsafe {
+            let slot = record.as_ptr().byte_offset(offsets[i]);
+            Borrowed::from_ptr_or_opt(record.py(), *slot.cast::<*mut ffi::PyObject>())
+        }
+    }
+
     #[cold]
     fn unset(&self, i: usize) -> PyErr {
         let (name, label) = (&self.name, &self.fields[i].label);

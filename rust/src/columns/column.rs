@@ -4,6 +4,41 @@ use std::ops::Range;
 
 use triomphe::Arc;
 
+/// Appends a text that is mostly short: without the call that copying a few bytes would be.
+#[inline]
+pub fn extend_short(data: &mut Vec<u8>, text: &[u8]) {
+    let len = text.len();
+    if len > 16 {
+        return data.extend_from_slice(text);
+    }
+    data.reserve(16);
+    let from = text.as_ptr();
+    // SAFETY: there is room for 16 bytes, and only the `len` first are written, from as many, some
+    // of them twice.
+    unsafe {
+        let to = data.as_mut_ptr().add(data.len());
+        match len {
+            8.. => {
+                to.copy_from_nonoverlapping(from, 8);
+                to.add(len - 8)
+                    .copy_from_nonoverlapping(from.add(len - 8), 8);
+            }
+            4.. => {
+                to.copy_from_nonoverlapping(from, 4);
+                to.add(len - 4)
+                    .copy_from_nonoverlapping(from.add(len - 4), 4);
+            }
+            1.. => {
+                *to = *from;
+                *to.add(len / 2) = *from.add(len / 2);
+                *to.add(len - 1) = *from.add(len - 1);
+            }
+            0 => {}
+        }
+        data.set_len(data.len() + len);
+    }
+}
+
 /// Where a text stands in the data of its column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Span {
@@ -59,7 +94,7 @@ impl Text {
     pub fn push(&mut self, text: &[u8]) {
         let data = Arc::make_mut(&mut self.data);
         self.spans.push(Span::new(data.len(), text.len()));
-        data.extend_from_slice(text);
+        extend_short(data, text);
     }
 }
 

@@ -27,7 +27,7 @@ pub fn read(field: Field<'_>, value: &Bound<'_, PyAny>, column: &mut Column) -> 
             .find(|name| value.hasattr(name).unwrap_or(false));
         let name = name.ok_or_else(|| other_type(field, "Arrow"))?;
         let list = value.call_method0(name)?.cast_into::<PyList>()?;
-        return objects(field, list.iter(), column);
+        return objects(field, list.iter(), column, 0);
     }
     if let Some(export) = value.getattr_opt(intern!(py, "__arrow_c_array__"))? {
         let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =

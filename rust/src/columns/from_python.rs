@@ -12,11 +12,14 @@ use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use crate::codec::Shape;
 use crate::columns::arrow::at_row;
 use crate::columns::batch::PyColumn;
-use crate::columns::column::{Column, Span, Values};
+use crate::columns::column::{Column, Span, Values, extend_short};
 use crate::columns::numbers::{Misfit, Number, Numbers};
 use crate::columns::schema::Field;
 use crate::columns::{from_arrow, rows};
 use crate::value::{Kind, Plain, ascii, refused, utf8};
+
+/// Lists that are longer than this are worth a batch of their own.
+const FEW: usize = 4096;
 
 /// The columns of a shape by the names of its fields, and how many rows they have. A single value
 /// stands for as many of it as there are rows. `caller` is named in messages.
@@ -52,6 +55,68 @@ pub fn columns(
     Ok((rows, columns.collect()))
 }
 
+/// Appends lists and single values to columns of `rows` rows, begun by `rows::builder`; returns how
+/// many rows they are. None, and nothing is appended, if there are other values, or as many as had
+/// better be columns of their own: that is for `columns` to read, or to refuse.
+pub fn append(
+    shape: &Shape,
+    given: &Bound<'_, PyDict>,
+    columns: &mut [Column],
+    rows: usize,
+) -> PyResult<Option<usize>> {
+    let py = given.py();
+    if given.len() != shape.width() {
+        return Ok(None);
+    }
+    let value = |i: usize| match shape {
+        Shape::Class(class) => given.get_item(class.fields[i].name.bind(py)),
+        Shape::Value(_) => given.get_item(intern!(py, "value")),
+    };
+    let mut many = None;
+    for i in 0..shape.width() {
+        let Some(value) = value(i)? else {
+            return Ok(None);
+        };
+        if let Ok(list) = value.cast::<PyList>() {
+            if list.len() > FEW || many.is_some_and(|many| many != list.len()) {
+                return Ok(None);
+            }
+            many = Some(list.len());
+        } else if !is_single(&value) {
+            return Ok(None);
+        }
+    }
+    let count = many.unwrap_or(1);
+    let appended = (0..shape.width()).try_for_each(|i| {
+        let (field, column) = (shape.field(i), &mut columns[i]);
+        let Some(value) = value(i)? else {
+            return Ok(());
+        };
+        if let Ok(list) = value.cast::<PyList>() {
+            return objects(field, list.iter(), column, rows).map(drop);
+        }
+        if count > 0 {
+            rows::push(field, &value, column, rows)?;
+        }
+        match &mut column.values {
+            Values::Int(ints) if column.nulls.is_none() && count > 0 => {
+                let value = ints[rows];
+                ints.resize(rows + count, value);
+                Ok(())
+            }
+            _ => {
+                (rows + 1..rows + count).try_for_each(|row| rows::push(field, &value, column, row))
+            }
+        }
+    });
+    if appended.is_err() {
+        columns
+            .iter_mut()
+            .for_each(|column| rows::truncate(column, rows));
+    }
+    appended.map(|()| Some(count))
+}
+
 #[cold]
 fn other_fields(caller: &str, shape: &Shape, given: &Bound<'_, PyDict>) -> PyErr {
     let names: Vec<_> = shape.fields().map(|field| field.name).collect();
@@ -80,9 +145,9 @@ fn repeated(column: &Column, rows: usize) -> Column {
 fn read(field: Field<'_>, value: &Bound<'_, PyAny>) -> PyResult<(Column, Option<usize>)> {
     let mut column = rows::empty(field.kind);
     let rows = if let Ok(list) = value.cast::<PyList>() {
-        Some(objects(field, list.iter(), &mut column)?)
+        Some(objects(field, list.iter(), &mut column, 0)?)
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
-        Some(objects(field, tuple.iter(), &mut column)?)
+        Some(objects(field, tuple.iter(), &mut column, 0)?)
     } else if is_single(value) {
         None
     } else if let Some(own) = own(field, value) {
@@ -140,18 +205,19 @@ fn own<'a>(field: Field<'_>, value: &'a Bound<'_, PyAny>) -> Option<&'a PyColumn
     (alike && (field.optional || own.column.nulls.is_none())).then_some(own)
 }
 
-/// Appends Python objects to an empty column.
+/// Appends Python objects to a column of `before` rows; returns how many there are.
 pub fn objects<'py>(
     field: Field<'_>,
     objects: impl Iterator<Item = Bound<'py, PyAny>>,
     column: &mut Column,
+    before: usize,
 ) -> PyResult<usize> {
-    if matches!(field.kind, Kind::Str) {
-        return strs(field, objects, column);
+    if matches!(field.kind, Kind::Str) && column.nulls.is_none() {
+        return strs(field, objects, column, before);
     }
     let mut rows = 0;
     for object in objects {
-        rows::push(field, &object, column, rows)
+        rows::push(field, &object, column, before + rows)
             .map_err(|error| at_row(rows, error, object.py()))?;
         rows += 1;
     }
@@ -163,6 +229,7 @@ fn strs<'py>(
     field: Field<'_>,
     objects: impl Iterator<Item = Bound<'py, PyAny>>,
     column: &mut Column,
+    before: usize,
 ) -> PyResult<usize> {
     let Values::Text(text) = &mut column.values else {
         unreachable!("a column of texts");
@@ -179,18 +246,19 @@ fn strs<'py>(
                 nulls.push(true);
                 b""
             }
-            None => utf8(field.label, &object).map_err(|error| at_row(row, error, object.py()))?,
+            None => utf8(field.label, &object)
+                .map_err(|error| at_row(row - before, error, object.py()))?,
         };
         rows::room(field.label, data.len() + value.len())?;
         text.spans.push(Span::new(data.len(), value.len()));
-        data.extend_from_slice(value);
+        extend_short(data, value);
     }
     let rows = text.spans.len();
     if !nulls.is_empty() {
         nulls.resize(rows, false);
         column.nulls = Some(nulls);
     }
-    Ok(rows)
+    Ok(rows - before)
 }
 
 /// Appends what an array holds to an empty column; None if the value is none, or has no dimension.
@@ -254,7 +322,7 @@ fn array(
         return Ok(None);
     };
     let list = list.call0()?.cast_into::<PyList>()?;
-    objects(field, list.iter(), column).map(Some)
+    objects(field, list.iter(), column, 0).map(Some)
 }
 
 /// Why a number cannot be converted to the field's kind.

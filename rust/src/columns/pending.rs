@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::codec::Shape;
 use crate::columns::column::{Batch, Values};
-use crate::columns::rows;
+use crate::columns::{from_python, rows};
 
 pub struct Pending(Batch);
 
@@ -38,6 +39,13 @@ impl Pending {
         rows::append(shape, record, &mut self.0.columns, self.0.rows)?;
         self.0.rows += 1;
         Ok(())
+    }
+
+    /// Adds the rows of lists and single values; false, and nothing is added, if there are others.
+    pub fn push_lists(&mut self, shape: &Shape, given: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let rows = from_python::append(shape, given, &mut self.0.columns, self.0.rows)?;
+        self.0.rows += rows.unwrap_or(0);
+        Ok(rows.is_some())
     }
 
     /// Adds rows of a batch that is stored alike.

@@ -45,10 +45,32 @@ pub fn append(
 ) -> PyResult<()> {
     let appended = match shape {
         Shape::Value(_) => push(shape.field(0), record, &mut columns[0], len),
-        Shape::Class(class) => columns
-            .iter_mut()
-            .enumerate()
-            .try_for_each(|(i, column)| push(shape.field(i), &class.get(record, i)?, column, len)),
+        Shape::Class(class) => columns.iter_mut().enumerate().try_for_each(|(i, column)| {
+            // The commonest values are read where they stand.
+            match (
+                class.slot(record, i),
+                &class.fields[i].kind,
+                &mut column.values,
+            ) {
+                (Some(value), Kind::Str, Values::Text(text)) => {
+                    if let Some(ascii) = ascii(&value) {
+                        room("", text.data.len() + ascii.len())?;
+                        text.push(ascii);
+                        column.note_null(len, false);
+                        return Ok(());
+                    }
+                }
+                (Some(value), Kind::Int, Values::Int(ints)) => {
+                    if let Some(int) = exact_small(&value) {
+                        ints.push(int);
+                        column.note_null(len, false);
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+            push(shape.field(i), &class.get(record, i)?, column, len)
+        }),
     };
     if appended.is_err() {
         columns.iter_mut().for_each(|column| truncate(column, len));
@@ -56,8 +78,9 @@ pub fn append(
     appended
 }
 
+/// Keeps the first rows only.
 #[cold]
-fn truncate(column: &mut Column, len: usize) {
+pub fn truncate(column: &mut Column, len: usize) {
     match &mut column.values {
         Values::Text(text) => {
             text.spans.truncate(len);
