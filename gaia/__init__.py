@@ -1,6 +1,7 @@
 """Gaia: MapReduce for one big machine, written as ordinary Python, with a native core."""
 
-from gaia import ops
+from typing import TYPE_CHECKING, Any
+
 from gaia._core import Batch
 from gaia.errors import (
     GaiaError,
@@ -58,3 +59,15 @@ __all__ = [
 ]
 
 hide_own_frames()
+
+if TYPE_CHECKING:
+    from gaia import ops
+
+
+def __getattr__(name: str) -> Any:
+    """`gaia.ops` is imported when it is used."""
+    if name != "ops":
+        raise AttributeError(f"module 'gaia' has no attribute {name!r}")
+    import gaia.ops
+
+    return gaia.ops

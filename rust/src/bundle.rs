@@ -99,6 +99,41 @@ impl Bundle {
         Ok(())
     }
 
+    /// Adds rows, each of which `encode` appends with its line end. The error is that of a row, and
+    /// those before it are added.
+    pub fn push_rows(
+        &mut self,
+        shard: u32,
+        rows: &[u32],
+        mut encode: impl FnMut(u32, &mut Vec<u8>) -> PyResult<()>,
+    ) -> Result<(), (Option<u32>, PyErr)> {
+        self.check().map_err(|error| (None, error.into()))?;
+        let at = self.at(shard);
+        if self.shards[at].closed {
+            let why = "a record for a shard that this task has closed";
+            return Err((rows.first().copied(), PyValueError::new_err(why)));
+        }
+        for &row in rows {
+            let buffer = &mut self.shards[at];
+            let before = buffer.lines.len();
+            if let Err(error) = encode(row, &mut buffer.lines) {
+                buffer.lines.truncate(before);
+                return Err((Some(row), error));
+            }
+            buffer.records += 1;
+            let size = buffer.lines.len();
+            self.buffered += size - before;
+            if size > self.frame_bytes && before > 0 {
+                self.flush(at, before, 1)
+                    .map_err(|error| (None, error.into()))?;
+            }
+        }
+        if self.buffered > self.budget {
+            self.flush_all().map_err(|error| (None, error.into()))?;
+        }
+        Ok(())
+    }
+
     /// Writes out what a shard still holds and gives its memory back.
     pub fn close(&mut self, shard: u32) -> io::Result<()> {
         self.check()?;

@@ -16,6 +16,7 @@ mod json;
 mod lines;
 mod names;
 mod ops;
+mod order;
 mod output;
 mod partition;
 mod process;

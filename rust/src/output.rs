@@ -17,6 +17,7 @@ use crate::columns::rows;
 use crate::compress::Frames;
 use crate::grouping::{Grouping, Out};
 use crate::names::check_name;
+use crate::order::Order;
 use crate::partition::{Key, Partitioner};
 use crate::value::{mismatch, utf8};
 
@@ -52,6 +53,7 @@ struct State {
     names: HashMap<String, u32>,
     combine: Option<Combine>,
     shards: Vec<u32>,
+    order: Order,
 }
 
 /// Reduction before records are sharded.
@@ -129,6 +131,7 @@ impl Output {
             names: HashMap::new(),
             combine,
             shards: Vec::new(),
+            order: Order::default(),
         };
         Ok(Self {
             table,
@@ -365,21 +368,26 @@ impl Output {
 
     /// Writes the rows of a batch to the shards that `state.shards` tells.
     fn encode(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
-        let State { bundle, shards, .. } = state;
+        let State {
+            bundle,
+            shards,
+            order,
+            ..
+        } = state;
         if let Some(encoder) = &self.encoder {
-            return py.detach(|| {
-                for (row, &shard) in shards.iter().enumerate() {
-                    let pushed = bundle.push(shard, |lines| {
-                        encoder.write(batch, row, lines)?;
+            let written = py.detach(|| {
+                // Shard by shard, so that one buffer after the other is near.
+                order.each(shards, |shard, rows| {
+                    bundle.push_rows(shard, rows, |row, lines| {
+                        encoder.write(batch, row as usize, lines)?;
                         lines.push(b'\n');
                         Ok(())
-                    });
-                    pushed.map_err(|error| BatchFailure {
-                        error,
-                        row: Some(row),
-                    })?;
-                }
-                Ok(())
+                    })
+                })
+            });
+            return written.map_err(|(row, error)| BatchFailure {
+                error,
+                row: row.map(|row| row as usize),
             });
         }
         let codec = self.codec.get();

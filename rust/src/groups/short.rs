@@ -84,8 +84,8 @@ impl ShortKeys {
     /// there is room.
     pub fn reserve(&mut self, more: usize, limit: usize) -> bool {
         let mut buckets = self.buckets.len();
-        // Above seven tenths full, runs of full buckets grow long.
-        while self.used + more > buckets * SLOTS * 7 / 10 {
+        // Above two thirds full, runs of full buckets grow long.
+        while self.used + more > buckets * SLOTS * 2 / 3 {
             buckets *= GROWTH;
         }
         if buckets == self.buckets.len() {
