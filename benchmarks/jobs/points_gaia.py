@@ -3,11 +3,15 @@
 points_gaia.py POINTS DEST WORKERS
 """
 
+import os
 import sys
 
 import attrs
-import numpy as np
 from centres import CENTRES
+
+# Gaia's workers are processes: further threads of NumPy's would only be in their way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+import numpy as np
 
 import gaia
 
@@ -40,7 +44,7 @@ def main() -> None:
     pipeline = gaia.Pipeline("points")
     lines = pipeline.read_text(source, name="lines", skip_header=True)
     points = lines.map(gaia.ops.ParseCsv(Point), name="points")
-    centres = points.map(Assign, batch_size=65536, name="centres")
+    centres = points.map(Assign, batch_size=4096, name="centres")
     sums = {"n": "sum", "x": "sum", "y": "sum", "z": "sum"}
     centres.write("centres", gaia.TXT).with_mod_n_sharding(1, "centre").and_combine(
         "centre", **sums

@@ -28,8 +28,10 @@ def expand(pattern: str) -> list[InputFile]:
     Raises:
         InputError: There are none, or one cannot be read.
     """
-    fs, path = filesystem(pattern)
     try:
+        if (found_file := _plain_file(pattern)) is not None:
+            return [found_file]
+        fs, path = filesystem(pattern)
         if fs.isdir(path):
             raise InputError(f"{pattern} is a folder; expected a file or a glob such as {path}/*")
         found = {path: fs.info(path)} if fs.exists(path) else fs.glob(path, detail=True)
@@ -45,6 +47,19 @@ def expand(pattern: str) -> list[InputFile]:
         resolved = "" if path == pattern else f" ({path})"
         raise InputError(f"no file matches {pattern!r}{resolved}")
     return files
+
+
+def _plain_file(pattern: str) -> InputFile | None:
+    """The local file of that name, if it is no glob: found without fsspec, which takes a while to
+    import."""
+    if "://" in pattern or any(mark in pattern for mark in "*?["):
+        return None
+    path = os.path.abspath(os.path.expanduser(pattern))
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        head = file.read(MAGIC_BYTES)
+    return InputFile(path, os.path.getsize(path), sniff(head))
 
 
 def filesystem(path: str) -> tuple[Any, str]:

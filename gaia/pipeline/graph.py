@@ -9,7 +9,7 @@ import attrs
 from gaia.pipeline.aggregates import Aggregate
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 
-DEFAULT_BATCH = 65_536
+DEFAULT_BATCH = 8192
 
 
 class Format(enum.Enum):
@@ -160,8 +160,11 @@ class Combine:
 
 @attrs.frozen(eq=False)
 class Write:
-    """A table that is written. Without a sharding it keeps the shards of its input; without a
-    compression the plan chooses."""
+    """A table that is written. Without a sharding it keeps the shards of its input.
+
+    By default there is no compression: measured on local disk, tables between two stages are
+    written and read faster as they are, combined or not, than with zstd at level 1.
+    """
 
     name: str
     node: Node
@@ -169,7 +172,7 @@ class Write:
     location: str
     sharding: ModN | Custom | None = None
     combine: Combine | None = None
-    compression: Compression | None = None
+    compression: Compression = Compression.NONE
     level: int = 0
     max_shard_bytes: int | None = None
 

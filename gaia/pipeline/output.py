@@ -128,8 +128,8 @@ class Output(Generic[T]):
         """Compresses the shards: `ZSTD` (levels -7 to 22, default 1), `GZIP` (0 to 9, default 6)
         or `NONE`.
 
-        Without it they are not compressed, except those of a combined table that is joined: there
-        zstd costs next to nothing.
+        Without it they are not compressed, which is fastest for tables between two stages while
+        there is room on the disk.
         """
         if not isinstance(codec, Compression):
             self._refuse(f"expected gaia.ZSTD, gaia.GZIP or gaia.NONE, got {codec!r}")

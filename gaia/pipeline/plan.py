@@ -244,9 +244,20 @@ def shard_count(write: Write, writes: Mapping[str, Write]) -> int | None:
 
 
 def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) -> Branch:
-    joined = {bound.node for join in nodes if isinstance(join, Join) for bound in join.inputs}
     tables = tuple(
-        _table(write, writes, node in joined) for write in writes.values() if write.node is node
+        Table(
+            name=write.name,
+            type=node.type,
+            format=write.format,
+            sharding=write.sharding,
+            shards=shard_count(write, writes),
+            combine=write.combine,
+            compression=write.compression,
+            level=write.level,
+            max_shard_bytes=write.max_shard_bytes,
+        )
+        for write in writes.values()
+        if write.node is node
     )
     children = [step for step in nodes if isinstance(step, Step) and step.parent is node]
     branches = tuple(_branch(child, nodes, writes) for child in children)
@@ -262,26 +273,6 @@ def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
             batch_size=node.batch_size,
         )
     return Branch(node.name, node.type, None, None, (), tables, branches)
-
-
-def _table(write: Write, writes: Mapping[str, Write], joined: bool) -> Table:
-    # Measured on local disk: of records that were not combined there are so many that compressing
-    # them takes longer than writing them; of combined ones so few that it costs nothing.
-    compression, level = write.compression, write.level
-    if compression is None:
-        combined = joined and write.combine is not None
-        compression, level = (Compression.ZSTD, 1) if combined else (Compression.NONE, 0)
-    return Table(
-        name=write.name,
-        type=write.node.type,
-        format=write.format,
-        sharding=write.sharding,
-        shards=shard_count(write, writes),
-        combine=write.combine,
-        compression=compression,
-        level=level,
-        max_shard_bytes=write.max_shard_bytes,
-    )
 
 
 def explain(plan: Plan) -> str:

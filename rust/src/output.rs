@@ -24,6 +24,8 @@ use crate::value::{mismatch, utf8};
 /// Records that Python writes one by one are combined so many at a time.
 const PENDING: usize = 1024;
 const PENDING_BYTES: usize = 1 << 20;
+/// So many rows of columns are encoded at a time.
+const PART: usize = 8192;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
@@ -376,19 +378,25 @@ impl Output {
         } = state;
         if let Some(encoder) = &self.encoder {
             let written = py.detach(|| {
-                // Shard by shard, so that one buffer after the other is near.
-                order.each(shards, |shard, rows| {
-                    bundle.push_rows(shard, rows, |row, lines| {
-                        encoder.write(batch, row as usize, lines)?;
-                        lines.push(b'\n');
-                        Ok(())
-                    })
-                })
+                // Shard by shard, so that one buffer after the other is near; and a part of the rows
+                // at a time, so that all of them are.
+                for (number, part) in shards.chunks(PART).enumerate() {
+                    let first = number * PART;
+                    let pushed = order.each(part, |shard, rows| {
+                        bundle.push_rows(shard, rows, |row, lines| {
+                            encoder.write(batch, first + row as usize, lines)?;
+                            lines.push(b'\n');
+                            Ok(())
+                        })
+                    });
+                    pushed.map_err(|(row, error)| BatchFailure {
+                        error,
+                        row: row.map(|row| first + row as usize),
+                    })?;
+                }
+                Ok(())
             });
-            return written.map_err(|(row, error)| BatchFailure {
-                error,
-                row: row.map(|row| row as usize),
-            });
+            return written;
         }
         let codec = self.codec.get();
         for (row, &shard) in shards.iter().enumerate() {

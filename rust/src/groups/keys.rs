@@ -2,6 +2,7 @@
 
 use crate::columns::column::{Column, Text, Values};
 use crate::groups::hash::{of_bytes, of_int, prefetch};
+use crate::groups::pages::Pages;
 
 /// What makes two values of a key column equal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +28,7 @@ pub struct Keys {
     /// What keys are compared by where that is not their one column: all parts, one after another.
     encoded: Option<Text>,
     /// Open addressing: the upper half of a hash, and the group's number + 1; 0 is no group.
-    index: Vec<u64>,
+    index: Pages<u64>,
     dense: Vec<u32>,
 }
 
@@ -43,7 +44,7 @@ impl Keys {
             columns,
             len: 0,
             encoded: (!plain).then(Text::default),
-            index: vec![0; FIRST],
+            index: Pages::zeroed(FIRST),
             dense: if plain && ints {
                 vec![0; DENSE]
             } else {
@@ -120,6 +121,7 @@ impl Keys {
                 *hash = of_int(column.int(start + i).cast_unsigned());
                 prefetch(&self.index[self.home(*hash)]);
             }
+            self.prefetch_keys(&hashes[..count]);
             for (i, &hash) in hashes[..count].iter().enumerate() {
                 let wanted = column.int(start + i);
                 groups.push(match dense(wanted) {
@@ -162,6 +164,7 @@ impl Keys {
                 *hash = of_bytes(span.of(&text.data));
                 prefetch(&self.index[self.home(*hash)]);
             }
+            self.prefetch_keys(&hashes[..chunk.len()]);
             for (i, span) in chunk.iter().enumerate() {
                 let wanted = span.of(&text.data);
                 let group = self.find_text(hashes[i], wanted);
@@ -185,6 +188,7 @@ impl Keys {
                 *hash = of_int(column.int(start + i).cast_unsigned());
                 prefetch(&self.index[self.home(*hash)]);
             }
+            self.prefetch_keys(&hashes[..count]);
             for (i, &hash) in hashes[..count].iter().enumerate() {
                 let row = start + i;
                 let wanted = column.int(row);
@@ -197,6 +201,23 @@ impl Keys {
                 }
                 let group = self.find_int(hash, wanted);
                 groups.push(group.unwrap_or_else(|slot| self.add(slot, hash, key, row)));
+            }
+        }
+    }
+
+    /// Brings the keys near that are likely to be compared with.
+    #[inline]
+    fn prefetch_keys(&self, hashes: &[u64]) {
+        for &hash in hashes {
+            let Some(group) = (self.index[self.home(hash)] as u32).checked_sub(1) else {
+                continue;
+            };
+            match (&self.encoded, &self.columns[0].values) {
+                (Some(text), _) | (None, Values::Text(text)) => {
+                    prefetch(&text.spans[group as usize]);
+                }
+                (None, Values::Int(ints)) => prefetch(&ints[group as usize]),
+                _ => {}
             }
         }
     }
@@ -245,7 +266,7 @@ impl Keys {
             return;
         }
         let size = ((self.len + more) * 4).next_power_of_two();
-        self.index = vec![0; size];
+        self.index = Pages::zeroed(size);
         for group in 0..self.len {
             let hash = match (&self.encoded, &self.columns[0].values) {
                 (Some(encoded), _) => of_bytes(encoded.get(group)),

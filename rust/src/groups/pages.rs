@@ -31,6 +31,9 @@ unsafe impl Sync for Region {}
 
 static SPARE: Mutex<Option<Region>> = Mutex::new(None);
 
+// SAFETY: integers.
+unsafe impl Plain for u64 {}
+
 impl<T: Plain> Pages<T> {
     /// How many elements the array has that is kept, if there is one.
     pub fn spare() -> Option<usize> {

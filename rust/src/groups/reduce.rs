@@ -1,7 +1,18 @@
 //! Reducing a column to one value for each group.
 
 use crate::columns::column::{Column, Text, Values};
+use crate::groups::hash::prefetch;
 use crate::groups::keys::moment;
+
+/// How many rows ahead a group's value is asked for.
+const AHEAD: usize = 24;
+
+#[inline]
+fn ahead<T>(values: &[T], of: &[u32], row: usize) {
+    if let Some(&group) = of.get(row + AHEAD) {
+        prefetch(&values[group as usize]);
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reduction {
@@ -126,6 +137,7 @@ impl Reduced {
                     _ => |a, b| Some(a.max(b)),
                 };
                 for (row, group) in rows {
+                    ahead(old, of, row);
                     let Some(first) = visit(row, group) else {
                         continue;
                     };
@@ -146,6 +158,7 @@ impl Reduced {
                     _ => |a, b| if b > a { b } else { a },
                 };
                 for (row, group) in rows {
+                    ahead(old, of, row);
                     let Some(first) = visit(row, group) else {
                         continue;
                     };
