@@ -1,6 +1,7 @@
 """Counts the words of text files: python word_count.py --num_shards=64 'books/**/*.txt'
 
-Without inputs it counts the words of the sources of Python's own standard library.
+Without inputs it counts the words of the sources of Python's own standard library. With `--native`,
+operators of Gaia's core take the place of the two classes: the same result, several times as fast.
 """
 
 import argparse
@@ -31,21 +32,6 @@ class WordSplitter(gaia.Mapper[str, WordCount]):
             ctx.write(WordCount(word, 1))
 
 
-class CombiningSplitter(gaia.Mapper[str, WordCount]):
-    """Writes every word of its part of the input once, with its count."""
-
-    def __init__(self, pattern: str) -> None:
-        self.regex = re2.compile(pattern)
-        self.counts: Counter[str] = Counter()
-
-    def do(self, line: str, ctx: gaia.Context[WordCount]) -> None:
-        self.counts.update(self.regex.findall(line))
-
-    def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
-        for word, count in self.counts.items():
-            ctx.write(WordCount(word, count))
-
-
 class WordGroupBy(gaia.Joiner[WordCount]):
     """Sums the counts of every word of one shard."""
 
@@ -66,20 +52,30 @@ def build(
     pattern: str = r"\w+",
     use_combine: bool = True,
     compress_level: int = 1,
+    native: bool = False,
 ) -> gaia.Pipeline:
     """The pipeline; its result is the table `wordcounts`."""
     pipeline = gaia.Pipeline("word_count")
     lines = pipeline.read_text(inputs, name="inp1", errors="replace")
-    splitter = CombiningSplitter if use_combine else WordSplitter
-    words = lines.map(splitter, pattern, name="word_splitter")
-    (
+    if native:
+        words = lines.map(gaia.ops.FindAll(pattern, type=WordCount), name="word_splitter")
+    else:
+        words = lines.map(WordSplitter, pattern, name="word_splitter")
+    output = (
         words.write("word_interim", gaia.TXT)
         .with_mod_n_sharding(num_shards, key="word")
         .and_compress(gaia.ZSTD, level=compress_level)
     )
-    counts = pipeline.join(
-        WordGroupBy, [words.bind_with(WordGroupBy.on_word_count)], name="group_by"
-    )
+    if use_combine:
+        output.and_combine("word", count="sum")
+    if native:
+        counts = pipeline.join(
+            gaia.ops.GroupBy("word", type=WordCount, count="sum"), [words], name="group_by"
+        )
+    else:
+        counts = pipeline.join(
+            WordGroupBy, [words.bind_with(WordGroupBy.on_word_count)], name="group_by"
+        )
     counts.write("wordcounts", gaia.TXT).and_compress(gaia.ZSTD, level=compress_level)
     return pipeline
 
@@ -96,11 +92,14 @@ def main() -> None:
         default=True,
         help="add up the words of each part of the input before they are sharded",
     )
+    parser.add_argument("--native", action="store_true", help="let the core run every step")
     parser.add_argument("--compress_level", type=int, default=1, help="level of zstd (1)")
     args = parser.parse_args()
 
     inputs = args.inputs or [f"{sysconfig.get_path('stdlib')}/**/*.py"]
-    pipeline = build(inputs, args.num_shards, args.pattern, args.use_combine, args.compress_level)
+    pipeline = build(
+        inputs, args.num_shards, args.pattern, args.use_combine, args.compress_level, args.native
+    )
     result = gaia.LocalRunner(args.dest_dir).run(pipeline)
 
     counts: gaia.Table[WordCount] = result["wordcounts"]

@@ -67,13 +67,24 @@ class TestWordCount:
         text = "\n".join(path.read_text("utf-8") for path in books.iterdir())
         return Counter(re.findall(r"[a-z]+", text))
 
+    @pytest.mark.parametrize("native", [True, False])
     @pytest.mark.parametrize("use_combine", [True, False])
     @pytest.mark.parametrize("workers", [0, 2])
     def test_counts(
-        self, books: Path, use_combine: bool, workers: int, load: Any, tmp_path: Path
+        self,
+        books: Path,
+        native: bool,
+        use_combine: bool,
+        workers: int,
+        load: Any,
+        tmp_path: Path,
     ) -> None:
         pipeline = load("word_count").build(
-            [f"{books}/*.txt"], num_shards=4, pattern="[a-z]+", use_combine=use_combine
+            [f"{books}/*.txt"],
+            num_shards=4,
+            pattern="[a-z]+",
+            use_combine=use_combine,
+            native=native,
         )
         result = gaia.LocalRunner(tmp_path, workers=workers).run(pipeline)
         counts = [(wc.word, wc.count) for wc in result["wordcounts"].records()]
@@ -88,7 +99,7 @@ class TestWordCount:
             written[use_combine] = len(result["word_interim"])
         assert written[True] < written[False]
 
-    @pytest.mark.parametrize("flag", ["--use_combine", "--no-use_combine"])
+    @pytest.mark.parametrize("flag", ["--use_combine", "--no-use_combine", "--native"])
     def test_script(self, books: Path, flag: str, tmp_path: Path) -> None:
         lines = run_script(
             "word_count",

@@ -209,4 +209,4 @@ class TestWiring:
     def test_in_the_plan(self):
         pipeline, facts, dims = self.tables()
         pipeline.join(InnerJoin("id"), [facts, dims]).write("out", gaia.TXT)
-        assert "join inner_join: InnerJoin(on='id', type=None) over 2 shards" in pipeline.explain()
+        assert "join inner_join: InnerJoin('id') over 2 shards" in pipeline.explain()

@@ -102,6 +102,19 @@ def fused_steps() -> gaia.Pipeline:
     return pipeline
 
 
+def native_operators() -> gaia.Pipeline:
+    pipeline = gaia.Pipeline("words")
+    lines = pipeline.read_text("books/*.txt", name="lines")
+    words = lines.map(gaia.ops.Lower()).map(gaia.ops.FindAll(r"\w+"))
+    output = words.write("words", gaia.TXT).with_mod_n_sharding(64, "word")
+    output.and_combine("word", count="sum")
+    counts = pipeline.join(gaia.ops.GroupBy("word", count="sum"), [words], name="counts")
+    counts.write("counts", gaia.TXT).and_compress(gaia.ZSTD)
+    frequent = counts.map(gaia.ops.Filter("count", ">", 9), name="frequent")
+    frequent.write("frequent", gaia.JSONL).with_mod_n_sharding(1, "word")
+    return pipeline
+
+
 def join_of_two_tables() -> gaia.Pipeline:
     pipeline = gaia.Pipeline("totals")
     visits = read_visits(pipeline)
@@ -158,6 +171,7 @@ def shards_of_the_input_files() -> gaia.Pipeline:
         word_count,
         one_read_for_several_consumers,
         fused_steps,
+        native_operators,
         join_of_two_tables,
         chained_joins,
         self_join_by_two_methods,

@@ -27,6 +27,9 @@ class Plain(gaia.Mapper[str, WordCount]):
 class GroupBy(gaia.Joiner[WordCount]):
     def on_word_count(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None: ...
 
+class Columns(gaia.Mapper[str, WordCount]):
+    def do_batch(self, batch: gaia.Batch[str], ctx: gaia.Context[WordCount]) -> None: ...
+
 def length(line: str) -> int: ...
 def shorten(line: str, size: int) -> str: ...
 def words(line: str) -> Iterator[str]: ...
@@ -57,6 +60,17 @@ TYPES = [
     ("lines.flat_map(lambda line: line.split(), output=str)", "PTable[str]"),
     ("counts.filter(lambda wc: wc.count > 1)", "PTable[WordCount]"),
     ("lines.as_(WordCount)", "PTable[WordCount]"),
+    ("lines.map(gaia.ops.Words())", "PTable[WordCount]"),
+    ("lines.map(gaia.ops.Words(type=str))", "PTable[str]"),
+    (r"lines.map(gaia.ops.FindAll(r'\w+', type=WordCount))", "PTable[WordCount]"),
+    ("lines.map(gaia.ops.ParseCsv(WordCount))", "PTable[WordCount]"),
+    ("counts.map(gaia.ops.Select('word', type=str))", "PTable[str]"),
+    (
+        "p.join(gaia.ops.GroupBy('word', type=WordCount, count='sum'), [counts])",
+        "PTable[WordCount]",
+    ),
+    ("lines.map(Columns, batch_size=10)", "PTable[WordCount]"),
+    ("output.and_combine('word', count='sum')", "Output[WordCount]"),
     ("p.join(GroupBy, [counts.bind_with(GroupBy.on_word_count)])", "PTable[WordCount]"),
     ("output", "Output[WordCount]"),
     ("output.with_mod_n_sharding(4, key=lambda wc: wc.word)", "Output[WordCount]"),
@@ -67,6 +81,8 @@ TYPES = [
 ERRORS = [
     "lines.bind_with(GroupBy.on_word_count)",
     "counts.map(length)",
+    "counts.map(gaia.ops.Words())",
+    "counts.map(Columns)",
     "counts.map(Plain)",
     "counts.map(WordSplitter, '')",
     "counts.filter(length)",

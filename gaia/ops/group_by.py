@@ -1,5 +1,6 @@
 """GroupBy: one record for each key."""
 
+import builtins
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
@@ -53,10 +54,12 @@ class GroupBy(NativeJoiner[R], Generic[R]):
     type: Any
 
     @overload
-    def __init__(self: "GroupBy[Any]", key: str | tuple[str, ...], **aggregates: How) -> None: ...
+    def __init__(
+        self, key: str | tuple[str, ...], *, type: builtins.type[R], **aggregates: How
+    ) -> None: ...
 
     @overload
-    def __init__(self, key: str | tuple[str, ...], *, type: type[R], **aggregates: How) -> None: ...
+    def __init__(self: "GroupBy[Any]", key: str | tuple[str, ...], **aggregates: How) -> None: ...
 
     def __init__(self, key: str | tuple[str, ...], *, type: Any = None, **aggregates: How) -> None:
         self.__attrs_init__(key, aggregates, type)

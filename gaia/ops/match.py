@@ -1,5 +1,6 @@
 """InnerJoin and LeftJoin: records of two tables with equal keys."""
 
+import builtins
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import attrs
@@ -102,7 +103,7 @@ class InnerJoin(_Match[R], Generic[R]):
     def __init__(self: "InnerJoin[Any]", on: str | tuple[str, ...]) -> None: ...
 
     @overload
-    def __init__(self, on: str | tuple[str, ...], *, type: type[R]) -> None: ...
+    def __init__(self, on: str | tuple[str, ...], *, type: builtins.type[R]) -> None: ...
 
     def __init__(self, on: str | tuple[str, ...], *, type: Any = None) -> None:
         self.__attrs_init__(on, type)
@@ -126,7 +127,7 @@ class LeftJoin(_Match[R], Generic[R]):
     def __init__(self: "LeftJoin[Any]", on: str | tuple[str, ...]) -> None: ...
 
     @overload
-    def __init__(self, on: str | tuple[str, ...], *, type: type[R]) -> None: ...
+    def __init__(self, on: str | tuple[str, ...], *, type: builtins.type[R]) -> None: ...
 
     def __init__(self, on: str | tuple[str, ...], *, type: Any = None) -> None:
         self.__attrs_init__(on, type)

@@ -1,5 +1,6 @@
 """Operators on whole records: Select and Filter."""
 
+import builtins
 from typing import Any, Generic, TypeVar, overload
 
 import attrs
@@ -36,7 +37,7 @@ class Select(NativeMapper[Any, R], Generic[R]):
     def __init__(self: "Select[Any]", *fields: str) -> None: ...
 
     @overload
-    def __init__(self, *fields: str, type: type[R]) -> None: ...
+    def __init__(self, *fields: str, type: builtins.type[R]) -> None: ...
 
     def __init__(self, *fields: str, type: Any = None) -> None:
         self.__attrs_init__(fields, type)

@@ -1,5 +1,6 @@
 """Words of lines."""
 
+import builtins
 from typing import Any, Generic, TypeVar, overload
 
 import attrs
@@ -63,7 +64,7 @@ class Words(_TextPieces[R], Generic[R]):
     def __init__(self: "Words[WordCount]", separator: str | None = None) -> None: ...
 
     @overload
-    def __init__(self, separator: str | None = None, *, type: type[R]) -> None: ...
+    def __init__(self, separator: str | None = None, *, type: builtins.type[R]) -> None: ...
 
     def __init__(self, separator: str | None = None, *, type: Any = WordCount) -> None:
         self.__attrs_init__(separator, type)
@@ -107,7 +108,7 @@ class FindAll(_TextPieces[R], Generic[R]):
     def __init__(self: "FindAll[WordCount]", pattern: str) -> None: ...
 
     @overload
-    def __init__(self, pattern: str, *, type: type[R]) -> None: ...
+    def __init__(self, pattern: str, *, type: builtins.type[R]) -> None: ...
 
     def __init__(self, pattern: str, *, type: Any = WordCount) -> None:
         self.__attrs_init__(pattern, type)

@@ -352,12 +352,26 @@ def _written(table: Table) -> str:
 
 def _called(function: Any, args: tuple[Any, ...]) -> str:
     if isinstance(function, NativeMapper | NativeJoiner):
-        return repr(function)
+        return _operator(function)
     shown = []
     for arg in args:
         text = repr(arg)
         shown.append(text if len(text) <= 40 else f"{text[:37]}...")
     return f"{label(function)}({', '.join(shown)})"
+
+
+def _operator(operator: Any) -> str:
+    """An operator as it was made, without what it was not told."""
+    shown = []
+    for field in attrs.fields(type(operator)):
+        value = getattr(operator, field.name)
+        if isinstance(value, dict):
+            shown += [f"{name}={label(v) if callable(v) else repr(v)}" for name, v in value.items()]
+        elif isinstance(value, type):
+            shown.append(type_name(value))
+        elif value is not None:
+            shown.append(f"{field.name}={value!r}" if field.kw_only else repr(value))
+    return f"{label(operator)}({', '.join(shown)})"
 
 
 def _count(number: int, what: str) -> str:
