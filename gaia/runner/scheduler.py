@@ -79,13 +79,22 @@ def prepare(plan: Plan, reads: dict[str, list[Task]], dest: str) -> None:
         _sweep(os.path.join(dest, OWN))
     except OSError as error:
         raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
-    read = {
-        os.path.realpath(part.path)
+    paths = {
+        part.path
         for tasks in reads.values()
         for task in tasks
         for source in task.inputs
         if isinstance(source, Lines)
         for part in source.parts
+    }
+    # A folder is resolved once, however many files of it are read.
+    folders = {os.path.dirname(path) for path in paths}
+    real = {folder: os.path.realpath(folder) for folder in folders}
+    read = {
+        os.path.realpath(path)
+        if os.path.islink(path)
+        else os.path.join(real[os.path.dirname(path)], os.path.basename(path))
+        for path in paths
     }
     for stage in plan.stages:
         for table in stage.tables():
