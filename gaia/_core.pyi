@@ -150,6 +150,9 @@ class TaskState:
     parse_errors: tuple[int, list[tuple[str, int, str]]]
     """How many records failed to parse; file, position and message of the first of them."""
 
+    spoiled: BaseException | None
+    """An error that took other records with it than the one that user code was writing."""
+
     def blame(self, error: BaseException) -> tuple[str, str] | None:
         """The step that an exception came out of and the `repr` of its record, or None where it
         came out of no step."""

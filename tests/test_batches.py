@@ -196,6 +196,21 @@ class TestWriteColumns:
         assert result.counters["refused"] == 2
 
 
+def test_an_error_that_takes_other_records_with_it_cannot_be_caught():
+    class Catch(gaia.Mapper[str, str]):
+        def do(self, line: str, ctx: gaia.Context[str]) -> None:
+            try:
+                ctx.write_columns(value=[line, f"{line}\n", "c"] * 500)
+            except ValueError:
+                ctx.inc("caught")
+
+    pipeline = gaia.Pipeline("p")
+    caught = pipeline.from_records([], type=str, name="lines").map(Catch)
+    caught.write("out", gaia.TXT).with_mod_n_sharding(1)
+    with pytest.raises(gaia.StepError, match="a record holds a newline"):
+        gaia.testing.run(pipeline, {"lines": ["a"] * 9})
+
+
 class TestWiring:
     def test_a_batch_of_other_records(self):
         class Other(gaia.Mapper[Any, int]):

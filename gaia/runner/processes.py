@@ -21,6 +21,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+# The workers fill the cores; threads that libraries start in each would be in their way.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
 class ProcessEngine:
     """A fixed number of worker processes.
 
@@ -157,7 +166,8 @@ def _spawn(others: list[_Worker]) -> _Worker:
             "from gaia.runner.worker import main; main()",
             str(fd),
         ]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = {**dict.fromkeys(_THREADS, "1"), **os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         process = subprocess.Popen(
             command, pass_fds=(fd,), stdin=subprocess.DEVNULL, env=environment
         )

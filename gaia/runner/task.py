@@ -124,6 +124,8 @@ class _TaskRun:
             for table, _, output in self.outputs:
                 self.step = f"write {table.name}"
                 output.settle()
+            if self.state.spoiled is not None:
+                raise self.state.spoiled
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:

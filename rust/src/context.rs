@@ -296,6 +296,9 @@ impl Context {
                 let output = output.get();
                 if let Err(failure) = output.write(record, shard) {
                     // A record that cannot be encoded is the mistake of the step that wrote it.
+                    if failure.by_write && output.combined {
+                        self.state.get().spoil(py, &failure.error)?;
+                    }
                     if fed || failure.by_write {
                         let state = self.state.get();
                         state.failed_at(py, &output.step, Some(record), &failure.error)?;
@@ -314,7 +317,11 @@ impl Context {
     pub fn send_batch(&self, py: Python<'_>, batch: &Batch) -> PyResult<()> {
         let writes = self.writes.load(Relaxed) + batch.rows as u64;
         self.writes.store(writes, Relaxed);
-        self.pass_on_batch(py, batch)
+        let sent = self.pass_on_batch(py, batch);
+        if let Err(error) = &sent {
+            self.state.get().spoil(py, error)?;
+        }
+        sent
     }
 
     /// As `send_batch`, of records that no user code has written.
@@ -399,7 +406,11 @@ impl Consumer {
             pending.push(shape, record)?;
             if pending.rows() >= self.at_once() || pending.text_bytes() >= PENDING_BYTES {
                 drop(pending);
-                self.flush(py, from)?;
+                let flushed = self.flush(py, from);
+                if let Err(error) = &flushed {
+                    state.spoil(py, error)?;
+                }
+                return flushed;
             }
             return Ok(());
         }

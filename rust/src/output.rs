@@ -36,7 +36,7 @@ pub struct Output {
     /// How rows of columns are written, where that needs no Python.
     encoder: Option<Encoder>,
     sharding: Sharding,
-    combined: bool,
+    pub combined: bool,
     state: GilCell<State>,
 }
 

@@ -33,6 +33,7 @@ struct Errors {
     count: u64,
     first: Vec<ParseError>,
     failed: Option<Failed>,
+    spoiled: Option<Py<PyBaseException>>,
 }
 
 /// The innermost step that an exception came out of, and the `repr` of its record.
@@ -60,8 +61,10 @@ impl TaskState {
 
     /// Lets go of the exception, which holds on to all that the task has made.
     fn forget(&self, py: Python<'_>) -> PyResult<()> {
-        let failed = self.errors.borrow_mut(py)?.failed.take();
-        drop(failed);
+        let mut errors = self.errors.borrow_mut(py)?;
+        let held = (errors.failed.take(), errors.spoiled.take());
+        drop(errors);
+        drop(held);
         Ok(())
     }
 
@@ -95,6 +98,14 @@ impl TaskState {
             .as_ref()
             .filter(|failed| failed.error.is(error));
         Ok(failed.map(|failed| (failed.step.clone_ref(py), failed.record.clone())))
+    }
+
+    /// An error that took other records with it than the one that user code was writing: the task has
+    /// failed, even if user code has caught it.
+    #[getter]
+    fn spoiled(&self, py: Python<'_>) -> PyResult<Option<Py<PyBaseException>>> {
+        let errors = self.errors.borrow_mut(py)?;
+        Ok(errors.spoiled.as_ref().map(|error| error.clone_ref(py)))
     }
 
     /// How many records failed to parse, and file, position and message of the first.
@@ -131,6 +142,16 @@ impl TaskState {
         if let Some(position) = batch.position(row) {
             self.position.store(position, Relaxed);
         }
+    }
+
+    /// Notes the first error that struck records which were to go on together.
+    #[cold]
+    pub fn spoil(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let mut errors = self.errors.borrow_mut(py)?;
+        if errors.spoiled.is_none() {
+            errors.spoiled = Some(error.value(py).clone().unbind());
+        }
+        Ok(())
     }
 
     /// Notes the step that an exception comes out of, unless it was noted further in.
