@@ -86,7 +86,8 @@ impl ShortKeys {
         let mut buckets = self.buckets.len();
         // Above two thirds full, runs of full buckets grow long.
         while self.used + more > buckets * SLOTS * 2 / 3 {
-            buckets *= GROWTH;
+            let far = buckets * GROWTH * size_of::<Bucket>() > limit;
+            buckets *= if far { 2 } else { GROWTH };
         }
         if buckets == self.buckets.len() {
             return true;
