@@ -7,27 +7,24 @@ use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::cell::GilCell;
 use crate::codec::Codec;
-use crate::columns::batch::PyBatch;
 use crate::columns::column::Batch;
 use crate::columns::from_python;
 use crate::columns::pending::Pending;
 use crate::columns::rows;
-use crate::joint::Joint;
-use crate::ops::Op;
+use crate::consumer::{Consumer, ConsumerSpec};
 use crate::output::Output;
 use crate::state::TaskState;
-use crate::value::{mismatch, raw_bytes, utf8};
 
 /// Records that reach a native step one by one are taken on together, so many or so many bytes.
-const PENDING_ROWS: usize = 1024;
-const PENDING_BYTES: usize = 1 << 20;
+pub const PENDING_ROWS: usize = 1024;
+pub const PENDING_BYTES: usize = 1 << 20;
 
 /// The way out of a step: its table's outputs, and the steps that are fused behind it.
 #[pyclass(frozen, generic, module = "gaia._core")]
 pub struct Context {
-    state: Py<TaskState>,
+    pub state: Py<TaskState>,
     /// What passes through.
-    codec: Py<Codec>,
+    pub codec: Py<Codec>,
     outputs: Vec<Py<Output>>,
     consumers: Vec<Consumer>,
     shard: GilCell<Option<Py<PyAny>>>,
@@ -35,49 +32,6 @@ pub struct Context {
     written: GilCell<Pending>,
     writes: AtomicU64,
 }
-
-/// A step that takes the records written to a context.
-struct Consumer {
-    step: Py<PyString>,
-    call: Call,
-    into: Py<Context>,
-    calls: AtomicU64,
-    /// What a step that takes batches has not taken yet.
-    pending: GilCell<Pending>,
-}
-
-enum Call {
-    /// `do(record, ctx)`: the function, and the object whose method it is.
-    Do(Py<PyAny>, Option<Py<PyAny>>),
-    /// One record in, one out.
-    Map(Py<PyAny>),
-    Filter(Py<PyAny>),
-    /// One record in, an iterable of records out.
-    FlatMap(Py<PyAny>),
-    /// Text read as a record of another type.
-    Parse(Py<Codec>),
-    /// A value converted to a record of another type; what it raises is a parse error.
-    Convert(Py<PyAny>),
-    /// `do_batch(batch, ctx)`, of at most so many rows: the function, and the object whose method it is.
-    Batch(Py<PyAny>, Py<PyAny>, usize),
-    Native(Py<Op>),
-    /// A native joiner, and the number of its input.
-    Joint(Py<Joint>, usize),
-}
-
-/// Takes a bound method apart, which saves putting it together for every call.
-fn bound_method(function: &Bound<'_, PyAny>) -> PyResult<Call> {
-    let py = function.py();
-    if !function.is_instance(&py.import("types")?.getattr("MethodType")?)? {
-        return Ok(Call::Do(function.clone().unbind(), None));
-    }
-    let object = function.getattr(pyo3::intern!(py, "__self__"))?.unbind();
-    let function = function.getattr(pyo3::intern!(py, "__func__"))?.unbind();
-    Ok(Call::Do(function, Some(object)))
-}
-
-/// A consumer as Python describes it: step, call, function or codec, and the context behind it.
-type ConsumerSpec<'py> = (Py<PyString>, String, Bound<'py, PyAny>, Py<Context>);
 
 #[pymethods]
 impl Context {
@@ -89,35 +43,8 @@ impl Context {
         outputs: Vec<Py<Output>>,
         consumers: Vec<ConsumerSpec<'_>>,
     ) -> PyResult<Self> {
-        let consumers = consumers.into_iter().map(|(step, call, function, into)| {
-            let call = match call.as_str() {
-                "do" => bound_method(&function)?,
-                "do_batch" => {
-                    let (method, rows): (Bound<'_, PyAny>, usize) = function.extract()?;
-                    match bound_method(&method)? {
-                        Call::Do(function, Some(object)) => Call::Batch(function, object, rows),
-                        _ => return Err(mismatch("do_batch", "method", &method)),
-                    }
-                }
-                "native" => Call::Native(function.cast_into::<Op>()?.unbind()),
-                "joint" => {
-                    let (joint, input): (Bound<'_, PyAny>, usize) = function.extract()?;
-                    Call::Joint(joint.cast_into::<Joint>()?.unbind(), input)
-                }
-                "map" => Call::Map(function.unbind()),
-                "filter" => Call::Filter(function.unbind()),
-                "flat_map" => Call::FlatMap(function.unbind()),
-                "parse" => Call::Parse(function.cast_into::<Codec>()?.unbind()),
-                _ => Call::Convert(function.unbind()),
-            };
-            Ok(Consumer {
-                step,
-                call,
-                into,
-                calls: AtomicU64::new(0),
-                pending: GilCell::new(Pending::new(&codec.get().shape)),
-            })
-        });
+        let shape = &codec.get().shape;
+        let consumers = consumers.into_iter().map(|spec| Consumer::new(spec, shape));
         let consumers = consumers.collect::<PyResult<_>>()?;
         Ok(Self {
             state,
@@ -131,7 +58,11 @@ impl Context {
     }
 
     #[pyo3(signature = (record, /, *, shard=None))]
-    fn write(&self, record: &Bound<'_, PyAny>, shard: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    pub fn write(
+        &self,
+        record: &Bound<'_, PyAny>,
+        shard: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
         self.send(record, shard, false)
     }
@@ -197,7 +128,7 @@ impl Context {
         self.send_written(py)?;
         for consumer in &self.consumers {
             self.blamed(py, consumer, None, consumer.flush(py, self))?;
-            consumer.into.get().flush(py)?;
+            consumer.into().flush(py)?;
         }
         Ok(())
     }
@@ -224,35 +155,14 @@ impl Context {
 
     /// Calls of the steps behind this context, and writes to it.
     fn traffic(&self) -> (u64, u64) {
-        let calls = self
-            .consumers
-            .iter()
-            .map(|consumer| consumer.calls.load(Relaxed))
-            .sum();
+        let calls = self.consumers.iter().map(Consumer::calls).sum();
         (calls, self.writes.load(Relaxed))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        for consumer in &self.consumers {
-            visit.call(&consumer.into)?;
-            match &consumer.call {
-                Call::Parse(codec) => visit.call(codec)?,
-                Call::Do(function, object) => {
-                    visit.call(function)?;
-                    visit.call(object)?;
-                }
-                Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => {
-                    visit.call(f)?;
-                }
-                Call::Batch(function, object, _) => {
-                    visit.call(function)?;
-                    visit.call(object)?;
-                }
-                Call::Native(op) => visit.call(op)?,
-                Call::Joint(joint, _) => visit.call(joint)?,
-            }
-        }
-        Ok(())
+        self.consumers
+            .iter()
+            .try_for_each(|consumer| consumer.traverse(&visit))
     }
 }
 
@@ -367,7 +277,7 @@ impl Context {
     }
 
     /// Notes the step that an error came out of.
-    fn blamed(
+    pub fn blamed(
         &self,
         py: Python<'_>,
         consumer: &Consumer,
@@ -379,157 +289,5 @@ impl Context {
             state.failed_at(py, &consumer.step, record, error)?;
         }
         result
-    }
-}
-
-impl Consumer {
-    fn takes_batches(&self) -> bool {
-        matches!(
-            self.call,
-            Call::Batch(..) | Call::Native(_) | Call::Joint(..)
-        )
-    }
-
-    fn count(&self, calls: usize) {
-        let calls = self.calls.load(Relaxed) + calls as u64;
-        self.calls.store(calls, Relaxed);
-    }
-
-    fn take(&self, record: &Bound<'_, PyAny>, from: &Context) -> PyResult<()> {
-        let py = record.py();
-        let state = from.state.get();
-        let into = self.into.get();
-        if self.takes_batches() {
-            let shape = &from.codec.get().shape;
-            shape.check(record)?;
-            let mut pending = self.pending.borrow_mut(py)?;
-            pending.push(shape, record)?;
-            if pending.rows() >= self.at_once() || pending.text_bytes() >= PENDING_BYTES {
-                drop(pending);
-                let flushed = self.flush(py, from);
-                if let Err(error) = &flushed {
-                    state.spoil(py, error)?;
-                }
-                return flushed;
-            }
-            return Ok(());
-        }
-        self.count(1);
-        match &self.call {
-            Call::Do(function, Some(object)) => {
-                let arguments = (object.bind(py), record, self.into.bind(py));
-                function.bind(py).call1(arguments).map(drop)
-            }
-            Call::Do(function, None) => function
-                .bind(py)
-                .call1((record, self.into.bind(py)))
-                .map(drop),
-            Call::Map(function) => into.write(&function.bind(py).call1((record,))?, None),
-            Call::Filter(function) => {
-                if function.bind(py).call1((record,))?.is_truthy()? {
-                    into.write(record, None)?;
-                }
-                Ok(())
-            }
-            Call::FlatMap(function) => {
-                let items = function.bind(py).call1((record,))?;
-                if !items.hasattr(pyo3::intern!(py, "__iter__"))? {
-                    return Err(mismatch("the function's result", "iterable", &items));
-                }
-                for item in items.try_iter()? {
-                    into.write(&item?, None)?;
-                }
-                Ok(())
-            }
-            Call::Parse(codec) => {
-                let text = if record.is_instance_of::<PyString>() {
-                    utf8("", record)?
-                } else {
-                    raw_bytes("", record).map_err(|_| mismatch("", "str", record))?
-                };
-                match codec.get().decode(py, text) {
-                    Ok(parsed) => into.write(&parsed, None),
-                    Err(error) => state.parse_error(py, error),
-                }
-            }
-            Call::Convert(function) => match function.bind(py).call1((record,)) {
-                Ok(converted) => into.write(&converted, None),
-                Err(error) => state.parse_error(py, error),
-            },
-            Call::Batch(..) | Call::Native(_) | Call::Joint(..) => unreachable!("taken above"),
-        }
-    }
-
-    /// How many records the step takes at once.
-    fn at_once(&self) -> usize {
-        match self.call {
-            Call::Batch(_, _, rows) => rows,
-            _ => PENDING_ROWS,
-        }
-    }
-
-    fn take_batch(&self, py: Python<'_>, batch: &Batch, from: &Context) -> PyResult<()> {
-        let state = from.state.get();
-        let shape = &from.codec.get().shape;
-        let into = self.into.get();
-        match &self.call {
-            Call::Native(op) => {
-                self.count(batch.rows);
-                let made = op.get().apply(py, batch, state)?;
-                made.iter().try_for_each(|batch| into.send_batch(py, batch))
-            }
-            Call::Joint(joint, input) => {
-                self.count(batch.rows);
-                joint.get().push(py, *input, batch, into)
-            }
-            Call::Batch(_, _, at_once) => {
-                let mut done = 0;
-                while done < batch.rows {
-                    let mut pending = self.pending.borrow_mut(py)?;
-                    let part = (batch.rows - done).min(at_once - pending.rows());
-                    pending.extend(batch, done..done + part);
-                    let full = pending.rows() == *at_once;
-                    drop(pending);
-                    done += part;
-                    if full {
-                        state.at(batch, done - 1);
-                        self.flush(py, from)?;
-                    }
-                }
-                Ok(())
-            }
-            _ => {
-                for row in 0..batch.rows {
-                    state.at(batch, row);
-                    let record = rows::record(py, shape, &batch.columns, row)?;
-                    from.blamed(py, self, Some(&record), self.take(&record, from))?;
-                    from.codec.get().take_back(record)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes what is pending.
-    fn flush(&self, py: Python<'_>, from: &Context) -> PyResult<()> {
-        if !self.takes_batches() {
-            return Ok(());
-        }
-        let shape = &from.codec.get().shape;
-        let mut pending = self.pending.borrow_mut(py)?;
-        if pending.rows() == 0 {
-            return Ok(());
-        }
-        let Call::Batch(function, object, _) = &self.call else {
-            return pending.lend(shape, |batch| self.take_batch(py, batch, from));
-        };
-        let batch = pending.take(shape);
-        drop(pending);
-        self.count(1);
-        let batch = PyBatch::new(from.codec.clone_ref(py), batch);
-        function
-            .bind(py)
-            .call1((object, batch, self.into.bind(py)))
-            .map(drop)
     }
 }

@@ -16,10 +16,8 @@ use crate::columns::pending::Pending;
 use crate::columns::rows;
 use crate::compress::Frames;
 use crate::grouping::{Grouping, Out};
-use crate::names::check_name;
 use crate::order::Order;
-use crate::partition::{Key, Partitioner};
-use crate::value::{mismatch, utf8};
+use crate::sharding::{Place, Sharding};
 
 /// Records that Python writes one by one are combined so many at a time.
 const PENDING: usize = 1024;
@@ -29,7 +27,6 @@ const PART: usize = 8192;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
-    table: String,
     /// The write in messages: "write counts".
     pub step: Py<PyString>,
     codec: Py<Codec>,
@@ -38,16 +35,6 @@ pub struct Output {
     sharding: Sharding,
     pub combined: bool,
     state: GilCell<State>,
-}
-
-enum Sharding {
-    ModN(Partitioner),
-    Custom(Py<PyAny>),
-    /// The shard of the task's own input, among so many.
-    Kept {
-        shard: u32,
-        shards: u64,
-    },
 }
 
 struct State {
@@ -93,25 +80,7 @@ impl Output {
         budget: usize,
     ) -> PyResult<Self> {
         let py = plain_key.py();
-        let sharding = match (custom, kept) {
-            (Some(function), _) => Sharding::Custom(function),
-            (None, Some(shard)) => Sharding::Kept { shard, shards },
-            (None, None) => {
-                let key = match key {
-                    None => Key::Record,
-                    Some(key) if key.is_callable() => Key::Function(key.unbind()),
-                    Some(key) => match key.extract::<Vec<usize>>()?.as_slice() {
-                        [field] => Key::Field(*field),
-                        fields => Key::Fields(fields.to_vec()),
-                    },
-                };
-                Sharding::ModN(Partitioner {
-                    key,
-                    shards,
-                    plain_key: plain_key.unbind(),
-                })
-            }
-        };
+        let sharding = Sharding::new(&table, shards, key, custom, kept, plain_key.unbind())?;
         let frames = Frames::new(compression, level)?;
         let step = PyString::new(py, &format!("write {table}")).unbind();
         let shape = &codec.get().shape;
@@ -136,7 +105,6 @@ impl Output {
             order: Order::default(),
         };
         Ok(Self {
-            table,
             step,
             encoder: codec.get().encoder(),
             codec,
@@ -211,8 +179,11 @@ impl Output {
         }
         // User functions run before the state is borrowed, so they may write as well.
         let place = match explicit {
-            Some(shard) => self.explicit(shard).map_err(failure(false))?,
-            None => self.place(record).map_err(failure(true))?,
+            Some(shard) => self.sharding.explicit(shard).map_err(failure(false))?,
+            None => self
+                .sharding
+                .place(&codec.shape, record)
+                .map_err(failure(true))?,
         };
         self.add(record, place)
             .map_err(failure(codec.has_own_text()))
@@ -220,12 +191,7 @@ impl Output {
 
     /// Whether records had better come in batches.
     pub fn takes_batches(&self) -> bool {
-        let by_python = match &self.sharding {
-            Sharding::ModN(partitioner) => matches!(partitioner.key, Key::Function(_)),
-            Sharding::Custom(_) => true,
-            Sharding::Kept { .. } => false,
-        };
-        self.encoder.is_some() && (self.combined || !by_python)
+        self.encoder.is_some() && (self.combined || !self.sharding.asks_python())
     }
 
     /// Writes records that stand in columns.
@@ -243,7 +209,7 @@ impl Output {
             };
         };
         self.may_choose()?;
-        let place = self.explicit(shard)?;
+        let place = self.sharding.explicit(shard)?;
         let at = state.number(place);
         state.shards.clear();
         state.shards.resize(batch.rows, at);
@@ -280,7 +246,7 @@ impl Output {
         if !self.combined {
             return Ok(());
         }
-        let table = &self.table;
+        let table = self.sharding.table();
         Err(PyValueError::new_err(format!(
             "table `{table}` is combined: records that are added up have no shard of their own, so \
              its sharding alone chooses"
@@ -342,25 +308,18 @@ impl Output {
     fn emit(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
         let shape = &self.codec.get().shape;
         let mut shards = std::mem::take(&mut state.shards);
-        let by_python = match &self.sharding {
-            Sharding::ModN(partitioner) => {
-                !py.detach(|| partitioner.shards(shape, batch, &mut shards))
-            }
-            Sharding::Kept { shard, .. } => {
-                shards.clear();
-                shards.resize(batch.rows, *shard);
-                false
-            }
-            Sharding::Custom(_) => true,
-        };
+        let by_python = !py.detach(|| self.sharding.shards(shape, batch, &mut shards));
         if by_python {
             shards.clear();
             for row in 0..batch.rows {
                 let record = rows::record(py, shape, &batch.columns, row)?;
-                let place = self.place(&record).map_err(|error| BatchFailure {
-                    error,
-                    row: Some(row),
-                })?;
+                let place = self
+                    .sharding
+                    .place(shape, &record)
+                    .map_err(|error| BatchFailure {
+                        error,
+                        row: Some(row),
+                    })?;
                 shards.push(state.number(place));
             }
         }
@@ -414,16 +373,6 @@ impl Output {
         Ok(())
     }
 
-    fn place(&self, record: &Bound<'_, PyAny>) -> PyResult<Place> {
-        match &self.sharding {
-            Sharding::ModN(partitioner) => Ok(Place::At(
-                partitioner.shard(&self.codec.get().shape, record)?,
-            )),
-            Sharding::Kept { shard, .. } => Ok(Place::At(*shard)),
-            Sharding::Custom(function) => self.named(&function.bind(record.py()).call1((record,))?),
-        }
-    }
-
     fn add(&self, record: &Bound<'_, PyAny>, place: Place) -> PyResult<()> {
         let mut state = self.state.borrow_mut(record.py())?;
         let state = &mut *state;
@@ -437,46 +386,13 @@ impl Output {
 
     /// No more records for the shard from this task: its buffer is written out and freed.
     pub fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
-        let place = self.explicit(shard)?;
+        let place = self.sharding.explicit(shard)?;
         let mut state = self.state.borrow_mut(shard.py())?;
         self.settle_groups(shard.py(), &mut state)?;
         let at = state.number(place);
         state.bundle.close(at)?;
         Ok(())
     }
-
-    fn explicit(&self, shard: &Bound<'_, PyAny>) -> PyResult<Place> {
-        let shards = match &self.sharding {
-            Sharding::Custom(_) => return self.named(shard),
-            Sharding::ModN(Partitioner { shards, .. }) | Sharding::Kept { shards, .. } => *shards,
-        };
-        let at = shard
-            .extract::<i64>()
-            .map_err(|_| mismatch("the shard", "int", shard))?;
-        if at < 0 || at.cast_unsigned() >= shards {
-            let (table, last) = (&self.table, shards - 1);
-            return Err(PyValueError::new_err(format!(
-                "table `{table}`: expected a shard from 0 to {last}, got {at}"
-            )));
-        }
-        Ok(Place::At(at as u32))
-    }
-
-    fn named(&self, shard: &Bound<'_, PyAny>) -> PyResult<Place> {
-        let name = String::from_utf8_lossy(utf8("the shard", shard)?);
-        if let Err(why) = check_name(&name) {
-            let table = &self.table;
-            return Err(PyValueError::new_err(format!(
-                "table `{table}`: shard name {name:?} {why}"
-            )));
-        }
-        Ok(Place::Named(name.into_owned()))
-    }
-}
-
-enum Place {
-    At(u32),
-    Named(String),
 }
 
 impl State {

@@ -1,0 +1,270 @@
+//! The steps behind a context: how each takes what is written there.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::cell::GilCell;
+use crate::codec::{Codec, Shape};
+use crate::columns::batch::PyBatch;
+use crate::columns::column::Batch;
+use crate::columns::pending::Pending;
+use crate::columns::rows;
+use crate::context::{Context, PENDING_BYTES, PENDING_ROWS};
+use crate::joint::Joint;
+use crate::ops::Op;
+use crate::value::{mismatch, raw_bytes, utf8};
+
+/// A step that takes the records written to a context.
+pub struct Consumer {
+    pub step: Py<PyString>,
+    call: Call,
+    into: Py<Context>,
+    calls: AtomicU64,
+    /// What a step that takes batches has not taken yet.
+    pending: GilCell<Pending>,
+}
+
+enum Call {
+    /// `do(record, ctx)`: the function, and the object whose method it is.
+    Do(Py<PyAny>, Option<Py<PyAny>>),
+    /// One record in, one out.
+    Map(Py<PyAny>),
+    Filter(Py<PyAny>),
+    /// One record in, an iterable of records out.
+    FlatMap(Py<PyAny>),
+    /// Text read as a record of another type.
+    Parse(Py<Codec>),
+    /// A value converted to a record of another type; what it raises is a parse error.
+    Convert(Py<PyAny>),
+    /// `do_batch(batch, ctx)`, of at most so many rows: the function, and the object whose method it is.
+    Batch(Py<PyAny>, Py<PyAny>, usize),
+    Native(Py<Op>),
+    /// A native joiner, and the number of its input.
+    Joint(Py<Joint>, usize),
+}
+
+/// Takes a bound method apart, which saves putting it together for every call.
+fn bound_method(function: &Bound<'_, PyAny>) -> PyResult<Call> {
+    let py = function.py();
+    if !function.is_instance(&py.import("types")?.getattr("MethodType")?)? {
+        return Ok(Call::Do(function.clone().unbind(), None));
+    }
+    let object = function.getattr(pyo3::intern!(py, "__self__"))?.unbind();
+    let function = function.getattr(pyo3::intern!(py, "__func__"))?.unbind();
+    Ok(Call::Do(function, Some(object)))
+}
+
+/// A consumer as Python describes it: step, call, function or codec, and the context behind it.
+pub type ConsumerSpec<'py> = (Py<PyString>, String, Bound<'py, PyAny>, Py<Context>);
+
+impl Consumer {
+    /// For records of the shape that the context before has.
+    pub fn new(spec: ConsumerSpec<'_>, shape: &Shape) -> PyResult<Self> {
+        let (step, call, function, into) = spec;
+        let call = match call.as_str() {
+            "do" => bound_method(&function)?,
+            "do_batch" => {
+                let (method, rows): (Bound<'_, PyAny>, usize) = function.extract()?;
+                match bound_method(&method)? {
+                    Call::Do(function, Some(object)) => Call::Batch(function, object, rows),
+                    _ => return Err(mismatch("do_batch", "method", &method)),
+                }
+            }
+            "native" => Call::Native(function.cast_into::<Op>()?.unbind()),
+            "joint" => {
+                let (joint, input): (Bound<'_, PyAny>, usize) = function.extract()?;
+                Call::Joint(joint.cast_into::<Joint>()?.unbind(), input)
+            }
+            "map" => Call::Map(function.unbind()),
+            "filter" => Call::Filter(function.unbind()),
+            "flat_map" => Call::FlatMap(function.unbind()),
+            "parse" => Call::Parse(function.cast_into::<Codec>()?.unbind()),
+            _ => Call::Convert(function.unbind()),
+        };
+        Ok(Consumer {
+            step,
+            call,
+            into,
+            calls: AtomicU64::new(0),
+            pending: GilCell::new(Pending::new(shape)),
+        })
+    }
+
+    pub fn into(&self) -> &Context {
+        self.into.get()
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Relaxed)
+    }
+
+    pub fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.into)?;
+        match &self.call {
+            Call::Parse(codec) => visit.call(codec),
+            Call::Do(function, object) => {
+                visit.call(function)?;
+                visit.call(object)
+            }
+            Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => visit.call(f),
+            Call::Batch(function, object, _) => {
+                visit.call(function)?;
+                visit.call(object)
+            }
+            Call::Native(op) => visit.call(op),
+            Call::Joint(joint, _) => visit.call(joint),
+        }
+    }
+
+    pub fn takes_batches(&self) -> bool {
+        matches!(
+            self.call,
+            Call::Batch(..) | Call::Native(_) | Call::Joint(..)
+        )
+    }
+
+    fn count(&self, calls: usize) {
+        let calls = self.calls.load(Relaxed) + calls as u64;
+        self.calls.store(calls, Relaxed);
+    }
+
+    pub fn take(&self, record: &Bound<'_, PyAny>, from: &Context) -> PyResult<()> {
+        let py = record.py();
+        let state = from.state.get();
+        let into = self.into.get();
+        if self.takes_batches() {
+            let shape = &from.codec.get().shape;
+            shape.check(record)?;
+            let mut pending = self.pending.borrow_mut(py)?;
+            pending.push(shape, record)?;
+            if pending.rows() >= self.at_once() || pending.text_bytes() >= PENDING_BYTES {
+                drop(pending);
+                let flushed = self.flush(py, from);
+                if let Err(error) = &flushed {
+                    state.spoil(py, error)?;
+                }
+                return flushed;
+            }
+            return Ok(());
+        }
+        self.count(1);
+        match &self.call {
+            Call::Do(function, Some(object)) => {
+                let arguments = (object.bind(py), record, self.into.bind(py));
+                function.bind(py).call1(arguments).map(drop)
+            }
+            Call::Do(function, None) => function
+                .bind(py)
+                .call1((record, self.into.bind(py)))
+                .map(drop),
+            Call::Map(function) => into.write(&function.bind(py).call1((record,))?, None),
+            Call::Filter(function) => {
+                if function.bind(py).call1((record,))?.is_truthy()? {
+                    into.write(record, None)?;
+                }
+                Ok(())
+            }
+            Call::FlatMap(function) => {
+                let items = function.bind(py).call1((record,))?;
+                if !items.hasattr(pyo3::intern!(py, "__iter__"))? {
+                    return Err(mismatch("the function's result", "iterable", &items));
+                }
+                for item in items.try_iter()? {
+                    into.write(&item?, None)?;
+                }
+                Ok(())
+            }
+            Call::Parse(codec) => {
+                let text = if record.is_instance_of::<PyString>() {
+                    utf8("", record)?
+                } else {
+                    raw_bytes("", record).map_err(|_| mismatch("", "str", record))?
+                };
+                match codec.get().decode(py, text) {
+                    Ok(parsed) => into.write(&parsed, None),
+                    Err(error) => state.parse_error(py, error),
+                }
+            }
+            Call::Convert(function) => match function.bind(py).call1((record,)) {
+                Ok(converted) => into.write(&converted, None),
+                Err(error) => state.parse_error(py, error),
+            },
+            Call::Batch(..) | Call::Native(_) | Call::Joint(..) => unreachable!("taken above"),
+        }
+    }
+
+    /// How many records the step takes at once.
+    fn at_once(&self) -> usize {
+        match self.call {
+            Call::Batch(_, _, rows) => rows,
+            _ => PENDING_ROWS,
+        }
+    }
+
+    pub fn take_batch(&self, py: Python<'_>, batch: &Batch, from: &Context) -> PyResult<()> {
+        let state = from.state.get();
+        let shape = &from.codec.get().shape;
+        let into = self.into.get();
+        match &self.call {
+            Call::Native(op) => {
+                self.count(batch.rows);
+                let made = op.get().apply(py, batch, state)?;
+                made.iter().try_for_each(|batch| into.send_batch(py, batch))
+            }
+            Call::Joint(joint, input) => {
+                self.count(batch.rows);
+                joint.get().push(py, *input, batch, into)
+            }
+            Call::Batch(_, _, at_once) => {
+                let mut done = 0;
+                while done < batch.rows {
+                    let mut pending = self.pending.borrow_mut(py)?;
+                    let part = (batch.rows - done).min(at_once - pending.rows());
+                    pending.extend(batch, done..done + part);
+                    let full = pending.rows() == *at_once;
+                    drop(pending);
+                    done += part;
+                    if full {
+                        state.at(batch, done - 1);
+                        self.flush(py, from)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => {
+                for row in 0..batch.rows {
+                    state.at(batch, row);
+                    let record = rows::record(py, shape, &batch.columns, row)?;
+                    from.blamed(py, self, Some(&record), self.take(&record, from))?;
+                    from.codec.get().take_back(record)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what is pending.
+    pub fn flush(&self, py: Python<'_>, from: &Context) -> PyResult<()> {
+        if !self.takes_batches() {
+            return Ok(());
+        }
+        let shape = &from.codec.get().shape;
+        let mut pending = self.pending.borrow_mut(py)?;
+        if pending.rows() == 0 {
+            return Ok(());
+        }
+        let Call::Batch(function, object, _) = &self.call else {
+            return pending.lend(shape, |batch| self.take_batch(py, batch, from));
+        };
+        let batch = pending.take(shape);
+        drop(pending);
+        self.count(1);
+        let batch = PyBatch::new(from.codec.clone_ref(py), batch);
+        function
+            .bind(py)
+            .call1((object, batch, self.into.bind(py)))
+            .map(drop)
+    }
+}
