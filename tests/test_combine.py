@@ -272,3 +272,68 @@ class TestWiring:
         dicts = gaia.Pipeline("p").from_records([{"a": 1}], name="dicts")
         with pytest.raises(gaia.PipelineError, match="expected records with fields, got `dict`"):
             dicts.write("dicts", gaia.JSONL).and_combine("a")
+
+
+@pytest.mark.parametrize("how", ["min", "max"])
+@given(rows=st.lists(st.tuples(st.sampled_from("ab"), MOMENTS | st.datetimes()), max_size=20))
+def test_least_and_latest_datetimes(how, rows):
+    record = attrs.make_class(
+        "At", {"key": attrs.field(type=str), "when": attrs.field(type=datetime.datetime)}
+    )
+    records = [record(*row) for row in rows]
+    function = {"min": min, "max": max}[how]
+    found, _ = run(record, records, ("key",), {"when": how})
+    assert found == grouped(records, ("key",), {"when": function})
+
+
+def test_every_nan_is_one_key():
+    record = attrs.make_class("Keyed", {"key": attrs.field(type=float), "n": attrs.field(type=int)})
+    nan = float("nan")
+    pipeline = gaia.Pipeline("p")
+    table = pipeline.from_records([], type=record, name="records")
+    table.write("between", gaia.TXT).with_mod_n_sharding(16, "key")
+    pipeline.join(GroupBy("key", n="sum"), [table]).write("out", gaia.TXT)
+    found = gaia.testing.run(pipeline, {"records": [record(nan, 1), record(-nan, 2)]})["out"]
+    assert [group.n for group in found] == [3]
+
+
+def test_functions_do_not_get_none():
+    add = operator.add
+    records = [Maybe("a", None), Maybe("a", 1), Maybe("a", None), Maybe("a", 2), Maybe("b", None)]
+    found, _ = run(Maybe, records, ("key",), {"value": add})
+    assert found == {("a", 3), ("b", None)}
+
+
+def test_a_function_that_fails_fails_the_task_caught_or_not():
+    def boom(a: int, b: int) -> int:
+        if b == 7:
+            raise ValueError("seven")
+        return a + b
+
+    class Catch(gaia.Mapper[int, WordCount]):
+        def do(self, n: int, ctx: gaia.Context[WordCount]) -> None:
+            try:
+                ctx.write(WordCount(f"k{n % 3}", n))
+            except ValueError:
+                ctx.inc("caught")
+
+    pipeline = gaia.Pipeline("p")
+    written = pipeline.from_records([], type=int, name="numbers").map(Catch)
+    written.write("out", gaia.TXT).with_mod_n_sharding(2, "word").and_combine("word", count=boom)
+    with pytest.raises(gaia.StepError, match="step `write out` failed: ValueError: seven"):
+        gaia.testing.run(pipeline, {"numbers": list(range(4000))}, tasks=1)
+
+
+def test_long_texts_count_towards_the_limit(monkeypatch):
+    monkeypatch.setattr(task, "COMBINE_BYTES", 1 << 20)
+
+    @attrs.define
+    class Page:
+        url: int
+        text: str
+
+    pages = [Page(5000 + i, "x" * 1000) for i in range(4000)] * 2
+    pipeline = gaia.Pipeline("p")
+    table = pipeline.from_records([], type=Page, name="pages")
+    table.write("out", gaia.TXT).with_mod_n_sharding(2, "url").and_combine("url", text="max")
+    assert len(gaia.testing.run(pipeline, {"pages": pages}, tasks=1)["out"]) == 8000

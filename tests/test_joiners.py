@@ -210,3 +210,42 @@ class TestWiring:
         pipeline, facts, dims = self.tables()
         pipeline.join(InnerJoin("id"), [facts, dims]).write("out", gaia.TXT)
         assert "join inner_join: InnerJoin('id') over 2 shards" in pipeline.explain()
+
+
+class TestNone:
+    @attrs.define
+    class Left:
+        id: int | None
+        amount: float
+
+    def test_none_has_no_match_among_values(self):
+        left = [self.Left(None, 1.0), self.Left(0, 2.0)]
+        tables = {"left": (self.Left, left), "right": (Dim, [Dim(0, "zero")])}
+        found = joined(InnerJoin("id"), tables, "id")
+        assert [attrs.astuple(each) for each in found] == [(0, 2.0, "zero")]
+
+    def test_a_key_with_very_many_pairs(self):
+        tables = {
+            "facts": (Fact, [Fact(1, float(i)) for i in range(400)]),
+            "dims": (Dim, [Dim(1, str(i)) for i in range(400)]),
+        }
+        found = joined(InnerJoin("id"), tables, "id")
+        assert len({(each.amount, each.name) for each in found}) == len(found) == 160_000
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"n": lambda a: a}, "expected a function of two values"),
+        ({"n": ["count", "sum"]}, "expected"),
+        ({"a b": "count"}, "cannot be the name of a field"),
+        ({"class": "count"}, "cannot be the name of a field"),
+    ],
+)
+def test_what_is_no_aggregate(how, why):
+    pipeline = gaia.Pipeline("p")
+    counts = pipeline.from_records([WordCount("a")], name="counts")
+    counts.write("counts", gaia.TXT).with_mod_n_sharding(2, "word")
+    how = {("count" if name == "n" else name): value for name, value in how.items()}
+    with pytest.raises(gaia.PipelineError, match=why):
+        pipeline.join(GroupBy("word", **how), [counts])

@@ -383,3 +383,62 @@ class TestMixtures:
         table = gaia.Pipeline("p").from_records([{"a": 1}], name="dicts")
         with pytest.raises(gaia.PipelineError, match="expected records with fields, got `dict`"):
             table.map(Filter("a", "==", 1))
+
+
+class TestEdges:
+    def test_a_field_of_a_stored_table_is_all_that_is_searched(self, tmp_path):
+        @attrs.define
+        class Two:
+            a: str
+            b: str
+
+        first = gaia.Pipeline("first")
+        table = first.from_records([Two("x1 x2", "y1 y2")], name="two")
+        table.write("two", gaia.TXT).with_mod_n_sharding(1, "a")
+        gaia.LocalRunner(tmp_path, workers=0).run(first)
+        second = gaia.Pipeline("second")
+        stored = second.read_table(tmp_path / "two", type=Two)
+        words = stored.map(Select("a", type=str)).map(Words(type=str))
+        words.write("words", gaia.TXT).with_mod_n_sharding(1)
+        found = gaia.LocalRunner(tmp_path, workers=0).run(second)["words"].records()
+        assert sorted(found) == ["x1", "x2"]
+
+    def test_filter_on_what_is_the_same_in_every_row(self):
+        words = outcome(lambda table: table.map(Words()).map(Filter("count", "==", 1)), ["a b"])
+        assert [wc.word for wc in words] == ["a", "b"]
+
+    def test_naive_datetimes_are_not_compared_with_moments(self):
+        @attrs.define
+        class At:
+            when: datetime.datetime
+
+        naive = datetime.datetime(2026, 1, 1, 12)
+        rows = [At(naive.replace(hour=1)), At(naive.replace(hour=1, tzinfo=datetime.UTC))]
+        found = outcome(lambda table: table.map(Filter("when", "<", naive)), rows, type=At)
+        assert found == rows[:1]
+
+    def test_the_file_is_known_behind_steps_that_take_batches(self, tmp_path):
+        for name in "abc":
+            (tmp_path / f"{name}.txt").write_text(f"{name}\n")
+
+        class Where(gaia.Mapper[str, str]):
+            def do(self, word: str, ctx: gaia.Context[str]) -> None:
+                ctx.write(f"{word} {ctx.input_file[-5:]}")
+
+        def same(line: str) -> str:
+            return line
+
+        pipeline = gaia.Pipeline("p")
+        lines = pipeline.read_text(tmp_path / "*.txt").map(same).map(Words(type=str))
+        lines.map(Where).write("out", gaia.TXT).with_mod_n_sharding(1)
+        found = gaia.LocalRunner(tmp_path / "out", workers=0).run(pipeline)["out"].records()
+        assert sorted(found) == ["a a.txt", "b b.txt", "c c.txt"]
+
+    def test_ints_beyond_64_bits_are_parse_errors(self):
+        pipeline = gaia.Pipeline("p")
+        rows = pipeline.from_records([], type=str, name="lines").map(ParseJson(WordCount))
+        rows.write("rows", gaia.TXT).with_mod_n_sharding(1, "word")
+        lines = ['{"word": "a", "count": 9223372036854775808}', '{"word": "b", "count": 1}']
+        result = gaia.testing.run(pipeline, {"lines": lines})
+        assert result["rows"] == [WordCount("b", 1)]
+        assert result.counters["parse-errors"] == 1

@@ -1,6 +1,7 @@
 """GroupBy: one record for each key."""
 
 import builtins
+import keyword
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
@@ -74,6 +75,8 @@ class GroupBy(NativeJoiner[R], Generic[R]):
         for name, how in self.aggregates.items():
             if name in keys:
                 raise ValueError(f"`{name}` is the key, and cannot be reduced as well")
+            if not name.isidentifier() or keyword.iskeyword(name):
+                raise ValueError(f"{name!r} cannot be the name of a field")
             source, function = _source(name, how)
             if function == "count" and source not in fields_of(takes_one):
                 gives[name] = int

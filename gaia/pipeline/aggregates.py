@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from gaia.pipeline.fields import Field, can_be_key
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
+from gaia.pipeline.signatures import misfit
 
 Aggregate: TypeAlias = str | Callable[[Any, Any], Any]
 
@@ -78,6 +79,8 @@ def aggregated(field: Field, how: Aggregate) -> Any:
         ValueError: There is no such aggregate, or it does not take such values.
     """
     if callable(how):
+        if why := misfit(how, [None, None]):
+            raise ValueError(f"expected a function of two values: {why}")
         return field.type
     if how == "count":
         return int
@@ -90,7 +93,7 @@ def aggregated(field: Field, how: Aggregate) -> Any:
         "any": field.kind == "bool",
         "all": field.kind == "bool",
     }
-    if how not in takes:
+    if not isinstance(how, str) or how not in takes:
         raise ValueError(
             f"expected an aggregate (sum, min, max, prod, count, first, any, all, or a function of "
             f"two values) for field `{field.name}`, got {how!r}"

@@ -13,7 +13,7 @@ from gaia.pipeline.fields import can_be_key
 from gaia.pipeline.graph import Combine, Compression, Custom, ModN, Write
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
-from gaia.pipeline.wiring import check_two_values, check_user_function
+from gaia.pipeline.wiring import check_travels, check_user_function
 
 T = TypeVar("T")
 
@@ -103,8 +103,7 @@ class Output(Generic[T]):
                 if how == "count" and field.kind != "int":
                     self._refuse(f"`count` makes an int, but `{name}` is `{type_name(field.type)}`")
                 aggregated(field, how)
-                if callable(how):
-                    check_two_values(self._step, how)
+                check_travels(self._step, how, ())
         except ValueError as error:
             self._refuse(str(error))
         for name in fields:

@@ -252,7 +252,7 @@ class Pipeline:
         try:
             output = joiner.output_type(takes)
             joiner.core(takes, output)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             raise PipelineError(f"{what}: {error}", step=name) from None
         wiring.check_type(name, output)
         bound = tuple(JoinInput(self.name, table._node, None, caller()) for table in inputs)

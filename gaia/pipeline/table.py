@@ -286,7 +286,7 @@ class PTable(Generic[T]):
         try:
             output = operator.output_type(self._node.type)
             operator.core(self._node.type, output)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             raise PipelineError(f"{label(operator)}: {error}", step=step) from None
         return self._add(step, Call.NATIVE, operator, (), output)
 

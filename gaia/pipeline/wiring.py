@@ -176,18 +176,12 @@ def check_user_function(step: str, function: Any, node: Node, what: str) -> None
     check_travels(step, function, ())
 
 
-def check_two_values(step: str, function: Any) -> None:
-    """Refuses what is no function of two values, or cannot be sent to workers."""
-    if why := misfit(function, [None, None]):
-        raise PipelineError(f"expected a function of two values: {why}", step=step)
-    check_travels(step, function, ())
-
-
 def check_batch_size(step: str, batch_size: int | None) -> None:
     """Refuses what is no number of records."""
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+    if batch_size is not None and (type(batch_size) is not int or not 1 <= batch_size < 2**31):
         raise PipelineError(
-            f"expected a batch_size of 1 record or more, got {batch_size!r}", step=step
+            f"expected a batch_size of 1 record or more (and below 2^31), got {batch_size!r}",
+            step=step,
         )
 
 

@@ -22,7 +22,9 @@ def step_error(error: BaseException, step: str, state: _core.TaskState) -> StepE
     if blamed := state.blame(error):
         step, record = blamed
         if state.input_file:
-            lines.append(f"  input: {state.input_file}, position {state.input_pos}")
+            # Without a record, it may be any of those that went on together.
+            position = f", position {state.input_pos}" if record else ""
+            lines.append(f"  input: {state.input_file}{position}")
         if record:
             shown = record if len(record) <= _SHOWN else f"{record[:_SHOWN]}..."
             lines.append(f"  record: {shown}")

@@ -240,6 +240,7 @@ class _TaskRun:
         codec = codec_for(source, tp)
         count = 0
         for part in source.parts:
+            target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
             lines = open_lines(source, part)
             try:

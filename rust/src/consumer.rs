@@ -16,6 +16,9 @@ use crate::joint::Joint;
 use crate::ops::Op;
 use crate::value::{mismatch, raw_bytes, utf8};
 
+/// A batch for Python has so many bytes of text at most, and what one block brings besides.
+const LARGE: usize = 64 << 20;
+
 /// A step that takes the records written to a context.
 pub struct Consumer {
     pub step: Py<PyString>,
@@ -223,7 +226,7 @@ impl Consumer {
                     let mut pending = self.pending.borrow_mut(py)?;
                     let part = (batch.rows - done).min(at_once - pending.rows());
                     pending.extend(batch, done..done + part);
-                    let full = pending.rows() == *at_once;
+                    let full = pending.rows() == *at_once || pending.text_bytes() >= LARGE;
                     drop(pending);
                     done += part;
                     if full {

@@ -112,15 +112,25 @@ impl Context {
 
     fn set_output_shard(&self, py: Python<'_>, shard: Option<Py<PyAny>>) -> PyResult<()> {
         self.send_written(py)?;
+        if let Some(shard) = &shard {
+            let mut outputs = self.outputs.iter();
+            outputs.try_for_each(|output| output.get().check_shard(shard.bind(py)))?;
+        }
         *self.shard.borrow_mut(py)? = shard;
         Ok(())
     }
 
     fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.send_written(shard.py())?;
-        self.outputs
-            .iter()
-            .try_for_each(|output| output.get().close_shard(shard))
+        let py = shard.py();
+        self.send_written(py)?;
+        let mut outputs = self.outputs.iter().map(|output| output.get());
+        outputs.try_for_each(|output| {
+            let closed = output.close_shard(shard);
+            if let (Err(error), true) = (&closed, output.combined) {
+                self.state.get().spoil(py, error)?;
+            }
+            closed
+        })
     }
 
     /// Has all steps behind this context take what they wait to take together.
@@ -206,12 +216,15 @@ impl Context {
                 let output = output.get();
                 if let Err(failure) = output.write(record, shard) {
                     // A record that cannot be encoded is the mistake of the step that wrote it.
-                    if failure.by_write && output.combined {
-                        self.state.get().spoil(py, &failure.error)?;
+                    let state = self.state.get();
+                    // What a combined table refuses may be any record that was added up.
+                    let others = failure.by_write && output.combined;
+                    if others {
+                        state.spoil(py, &failure.error)?;
                     }
                     if fed || failure.by_write {
-                        let state = self.state.get();
-                        state.failed_at(py, &output.step, Some(record), &failure.error)?;
+                        let record = (!others).then_some(record);
+                        state.failed_at(py, &output.step, record, &failure.error)?;
                     }
                     return Err(failure.error);
                 }

@@ -107,7 +107,8 @@ fn read_block(block: &Block, codec: &Codec, crlf: bool) -> (Batch, Vec<Span>) {
             odd,
         );
     };
-    let whole = parsed.odd.is_empty().then(|| lines.clone());
+    let lone = matches!(codec.shape, Shape::Value(_));
+    let whole = (lone && parsed.odd.is_empty()).then(|| lines.clone());
     let batch = Batch {
         rows: parsed.rows,
         columns: parsed.columns,

@@ -12,6 +12,9 @@ use crate::groups::reduce::Reduction;
 use crate::groups::table::{Aggregate, Groups, Key, Place, Refusal, Spec};
 use crate::value::{Kind, Plain};
 
+/// What a small Python object takes, in bytes.
+const OBJECT: usize = 64;
+
 /// A field that goes out: a key, or the reduction of a field that comes in.
 pub enum Out {
     Key(usize),
@@ -122,7 +125,8 @@ impl Grouping {
 
     /// Whether a batch of so many rows can be added without passing `limit` bytes.
     pub fn has_room(&mut self, rows: usize, limit: usize) -> bool {
-        self.groups.has_room(rows, limit)
+        let values: usize = self.functions.iter().map(|each| each.values.len()).sum();
+        self.groups.has_room(rows, limit) && values * OBJECT < limit
     }
 
     pub fn add(&mut self, py: Python<'_>, shape: &Shape, batch: &Batch) -> PyResult<()> {
@@ -130,23 +134,27 @@ impl Grouping {
         if let Err(refusal) = py.detach(|| groups.add(batch)) {
             return Err(self.refused(py, shape, batch, refusal));
         }
+        let mut failed = Ok(());
         for each in &mut self.functions {
             for (row, &group) in self.groups.last().iter().enumerate() {
                 let value =
                     rows::value(py, shape.field(each.from), &batch.columns[each.from], row)?;
-                match each.values.get_mut(group as usize) {
-                    Some(old) => {
-                        *old = each
-                            .function
-                            .bind(py)
-                            .call1((old.bind(py), value))?
-                            .unbind();
+                let Some(old) = each.values.get_mut(group as usize) else {
+                    each.values.push(value.unbind());
+                    continue;
+                };
+                if old.is_none(py) {
+                    *old = value.unbind();
+                } else if !value.is_none() && failed.is_ok() {
+                    match each.function.bind(py).call1((old.bind(py), value)) {
+                        Ok(new) => *old = new.unbind(),
+                        // Every group has to get its first value, whatever becomes of the task.
+                        Err(error) => failed = Err(error),
                     }
-                    None => each.values.push(value.unbind()),
                 }
             }
         }
-        Ok(())
+        failed
     }
 
     #[cold]

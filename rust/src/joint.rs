@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 
 use crate::cell::GilCell;
@@ -13,6 +14,10 @@ use crate::grouping::key_of;
 use crate::grouping::{Grouping, Out};
 use crate::groups::keys::{Keys, moment};
 use crate::value::{Kind, Plain};
+
+const LARGEST: usize = 3 << 30;
+/// So many pairs go out at once: a key may have any number.
+const PAIRS: usize = 1 << 16;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Joint {
@@ -52,7 +57,7 @@ impl Joint {
     /// The first record of each key.
     #[staticmethod]
     fn distinct(py: Python<'_>, takes: Py<Codec>, keys: Vec<usize>) -> Self {
-        let seen = keys_of(&takes.get().shape, &keys);
+        let seen = keys_of(&takes.get().shape, &keys, false);
         let gives = takes.clone_ref(py);
         Self::new(vec![takes], gives, Work::Distinct { keys, seen })
     }
@@ -94,7 +99,13 @@ impl Joint {
         outer: bool,
     ) -> Self {
         let work = Work::Match(Match {
-            seen: keys_of(&right.get().shape, &right_keys),
+            seen: keys_of(
+                &right.get().shape,
+                &right_keys,
+                left_keys
+                    .iter()
+                    .any(|&key| left.get().shape.field(key).optional),
+            ),
             left_keys,
             right_keys,
             kept: empty(&right.get().shape),
@@ -157,19 +168,40 @@ impl Joint {
                 into.send_batch(py, &batch.gather(&new))
             }
             Work::TopK(top) => {
+                has_room(&top.kept, batch)?;
                 py.detach(|| top.push(batch));
                 Ok(())
             }
             Work::Match(matching) if input == 1 => {
+                has_room(&matching.kept, batch)?;
                 py.detach(|| matching.keep(batch));
                 Ok(())
             }
             Work::Match(matching) => {
-                let found = py.detach(|| matching.find(batch));
-                into.send_batch(py, &found)
+                let mut search = py.detach(|| matching.search(batch));
+                while let Some(found) = py.detach(|| matching.find(batch, &mut search)) {
+                    into.send_batch(py, &found)?;
+                }
+                Ok(())
             }
         }
     }
+}
+
+/// # Errors
+/// `OverflowError` where a column would get more text than one can hold.
+fn has_room(kept: &Batch, more: &Batch) -> PyResult<()> {
+    let held = |column: &Column| match &column.values {
+        Values::Text(text) => text.data.len(),
+        _ => 0,
+    };
+    let held = kept.columns.iter().map(held).max().unwrap_or(0);
+    if held + more.text_bytes() > LARGEST {
+        return Err(PyOverflowError::new_err(
+            "more than 3 GiB of text have to be held for this shard; use more shards",
+        ));
+    }
+    Ok(())
 }
 
 fn empty(shape: &Shape) -> Batch {
@@ -180,11 +212,12 @@ fn empty(shape: &Shape) -> Batch {
     }
 }
 
-fn keys_of(shape: &Shape, keys: &[usize]) -> Keys {
+/// The keys of one input; `optional` says that those to be looked up may be None besides.
+fn keys_of(shape: &Shape, keys: &[usize], optional: bool) -> Keys {
     let like = rows::builder(shape);
     let columns = keys.iter().map(|&key| like[key].empty_like()).collect();
     let keys: Vec<_> = keys.iter().map(|&column| key_of(shape, column)).collect();
-    let optional = keys.iter().any(|key| key.optional);
+    let optional = optional || keys.iter().any(|key| key.optional);
     Keys::new(columns, keys.iter().map(|key| key.same).collect(), optional)
 }
 
@@ -273,6 +306,13 @@ struct Match {
     outer: bool,
 }
 
+/// How far a batch has been matched: the row, and the next of its pairs.
+struct Search {
+    groups: Vec<Option<u32>>,
+    row: usize,
+    at: Option<u32>,
+}
+
 impl Match {
     fn keep(&mut self, batch: &Batch) {
         let columns: Vec<&Column> = self
@@ -291,7 +331,8 @@ impl Match {
         self.kept.extend(batch, 0..batch.rows);
     }
 
-    fn find(&self, batch: &Batch) -> Batch {
+    /// Looks up the keys of a batch of the first input.
+    fn search(&self, batch: &Batch) -> Search {
         let columns: Vec<&Column> = self
             .left_keys
             .iter()
@@ -299,28 +340,50 @@ impl Match {
             .collect();
         let mut groups = Vec::new();
         self.seen.look_up(&columns, batch.rows, &mut groups);
+        Search {
+            groups,
+            row: 0,
+            at: None,
+        }
+    }
+
+    /// The next of the pairs that a batch has part in; None when there are no more.
+    fn find(&self, batch: &Batch, search: &mut Search) -> Option<Batch> {
         let mut left = Vec::with_capacity(batch.rows);
         let mut right = Vec::with_capacity(batch.rows);
-        for (row, group) in groups.into_iter().enumerate() {
-            let mut at = group.map_or(0, |group| self.last[group as usize]);
-            if at == 0 && self.outer {
-                left.push(row as u32);
-                right.push(None);
-            }
-            while at > 0 {
-                left.push(row as u32);
+        while search.row < search.groups.len() && left.len() < PAIRS {
+            let row = search.row as u32;
+            let mut at = search.at.take().unwrap_or_else(|| {
+                let group = search.groups[search.row];
+                let first = group.map_or(0, |group| self.last[group as usize]);
+                if first == 0 && self.outer {
+                    left.push(row);
+                    right.push(None);
+                }
+                first
+            });
+            while at > 0 && left.len() < PAIRS {
+                left.push(row);
                 right.push(Some(at - 1));
                 at = self.before[at as usize - 1];
             }
+            if at > 0 {
+                search.at = Some(at);
+            } else {
+                search.row += 1;
+            }
+        }
+        if left.is_empty() {
+            return None;
         }
         let columns = self.out.iter().map(|&(input, field)| match input {
             0 => batch.columns[field].gather(&left),
             _ => self.kept.columns[field].gather_some(&right),
         });
-        Batch {
+        Some(Batch {
             rows: left.len(),
             columns: columns.collect(),
             origin: None,
-        }
+        })
     }
 }

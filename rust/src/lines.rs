@@ -13,6 +13,7 @@ use triomphe::Arc;
 use crate::cell::GilCell;
 
 const BLOCK: usize = 256 * 1024;
+const LONGEST: usize = 3 << 30;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines that start in `[start, end)` of a local file (given by its path), or of a whole zstd file
@@ -161,6 +162,12 @@ impl LineReader {
             };
             if let Some(cut) = last {
                 break cut;
+            }
+            if self.buffer.len() - self.head > LONGEST {
+                let at = self.base + self.head as u64;
+                return Err(PyValueError::new_err(format!(
+                    "the line at position {at} is longer than 3 GiB, which no block holds"
+                )));
             }
             self.scanned = self.buffer.len();
             let head = self.head;

@@ -384,6 +384,13 @@ impl Output {
         })
     }
 
+    /// # Errors
+    /// `ValueError` or `TypeError` where records cannot be sent to the shard.
+    pub fn check_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.may_choose()?;
+        self.sharding.explicit(shard).map(drop)
+    }
+
     /// No more records for the shard from this task: its buffer is written out and freed.
     pub fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
         let place = self.sharding.explicit(shard)?;

@@ -129,7 +129,7 @@ impl Partitioner {
         } else if let Ok(number) = value.cast::<PyFloat>() {
             match whole(number)? {
                 Some(int) => self.of_value(&int),
-                None => Ok(self.of_bytes(&number.value().to_le_bytes())),
+                None => Ok(self.of_bytes(&fraction(number.value()).to_le_bytes())),
             }
         } else {
             self.of_value(&self.plain(value)?)
@@ -161,7 +161,7 @@ impl Partitioner {
         } else if let Ok(number) = value.cast::<PyFloat>() {
             match whole(number)? {
                 Some(int) => self.append_part(&int, out)?,
-                None => part(b'f', &number.value().to_le_bytes()),
+                None => part(b'f', &fraction(number.value()).to_le_bytes()),
             }
         } else {
             self.append_part(&self.plain(value)?, out)?;
@@ -178,6 +178,11 @@ impl Partitioner {
             Err(mismatch(KEY, "int, str or bytes", value))
         }
     }
+}
+
+/// A float that is no whole number; every NaN is the same.
+fn fraction(float: f64) -> f64 {
+    if float.is_nan() { f64::NAN } else { float }
 }
 
 /// One part of a key, out of a column.
@@ -235,7 +240,7 @@ fn part<'a>(column: &'a Column, kind: &Kind, row: usize) -> Option<Part<'a>> {
         Values::Int(_) | Values::Same(_) => Part::Int(column.int(row)),
         Values::Bool(bools) => Part::Int(i64::from(bools[row])),
         Values::Float(floats) => match floats[row] {
-            float if float.fract() != 0.0 => Part::Float(float),
+            float if float.fract() != 0.0 => Part::Float(fraction(float)),
             float if float.abs() < 9e18 => Part::Int(float as i64),
             _ => return None,
         },

@@ -186,28 +186,29 @@ impl Column {
         }
     }
 
-    /// The rows of these numbers, and None for None.
+    /// The rows of these numbers, and None for None; texts stay where they are.
     pub fn gather_some(&self, rows: &[Option<u32>]) -> Column {
+        fn pick<T: Copy + Default>(values: &[T], rows: &[Option<u32>]) -> Vec<T> {
+            let value = |row: &Option<u32>| row.map_or_else(T::default, |row| values[row as usize]);
+            rows.iter().map(value).collect()
+        }
         if rows.iter().all(Option::is_some) {
             return self.gather(&rows.iter().flatten().copied().collect::<Vec<_>>());
         }
-        let mut column = self.empty_like();
-        let mut none = self.empty_like();
-        match &mut none.values {
-            Values::Text(text) => text.push(b""),
-            Values::Int(ints) => ints.push(0),
-            Values::Float(floats) => floats.push(0.0),
-            Values::Bool(bools) => bools.push(false),
-            Values::Same(_) => {}
+        let null = |row: &Option<u32>| row.is_none_or(|row| self.is_null(row as usize));
+        Column {
+            values: match &self.values {
+                Values::Text(text) => Values::Text(Text {
+                    data: Arc::clone(&text.data),
+                    spans: pick(&text.spans, rows),
+                }),
+                Values::Int(ints) => Values::Int(pick(ints, rows)),
+                Values::Float(floats) => Values::Float(pick(floats, rows)),
+                Values::Bool(bools) => Values::Bool(pick(bools, rows)),
+                Values::Same(int) => Values::Same(*int),
+            },
+            nulls: Some(rows.iter().map(null).collect()),
         }
-        none.nulls = Some(vec![true]);
-        for (len, row) in rows.iter().enumerate() {
-            match row {
-                Some(row) => column.push_from(len, self, *row as usize),
-                None => column.push_from(len, &none, 0),
-            }
-        }
-        column
     }
 
     /// Appends one row, `row` of a column that is stored alike; `len` rows are there already.
@@ -317,6 +318,15 @@ impl Batch {
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
             origin: self.origin.as_ref().map(Origin::partly),
         }
+    }
+
+    /// How long all texts are that it holds.
+    pub fn text_bytes(&self) -> usize {
+        let bytes = |column: &Column| match &column.values {
+            Values::Text(text) => text.spans.iter().map(|span| span.len as usize).sum(),
+            _ => 0,
+        };
+        self.columns.iter().map(bytes).sum()
     }
 
     /// Appends rows of a batch that is stored alike.

@@ -93,7 +93,12 @@ pub fn append(
             return Ok(());
         };
         if let Ok(list) = value.cast::<PyList>() {
-            return listed(field, list, column, rows).map(drop);
+            let read = listed(field, list, column, rows)?;
+            if read != count {
+                let why = "a list changed while it was read";
+                return Err(PyValueError::new_err(why));
+            }
+            return Ok(());
         }
         if count > 0 {
             rows::push(field, &value, column, rows)?;

@@ -61,6 +61,7 @@ pub struct Reduced {
     /// begin with.
     seen: Option<Vec<bool>>,
     groups: usize,
+    text_bytes: usize,
 }
 
 enum Grown {
@@ -89,17 +90,21 @@ impl Reduced {
             values,
             seen: (!first && (optional || !has_start)).then(Vec::new),
             groups: 0,
+            text_bytes: 0,
         }
     }
 
     /// Roughly how much memory it holds.
     pub fn bytes(&self) -> usize {
-        self.groups
-            * match &self.values {
-                Grown::Ints(_) | Grown::Floats(_) => 9,
-                Grown::Bools(_) => 2,
-                Grown::Texts(_) | Grown::First(_) => 40,
-            }
+        match &self.values {
+            Grown::Ints(_) | Grown::Floats(_) => 9 * self.groups,
+            Grown::Bools(_) => 2 * self.groups,
+            Grown::Texts(_) => 17 * self.groups + self.text_bytes,
+            Grown::First(column) => match &column.values {
+                Values::Text(text) => 8 * self.groups + text.data.len(),
+                _ => 9 * self.groups,
+            },
+        }
     }
 
     /// Adds the rows of a column, each to its group; there are `groups` groups now.
@@ -187,9 +192,9 @@ impl Reduced {
                         continue;
                     };
                     let (value, old) = (text.get(row), &mut old[group]);
-                    let less = |a: &[u8], b: &[u8]| match self.moments {
-                        true => moment(a) < moment(b),
-                        false => a < b,
+                    let less = |a: &[u8], b: &[u8]| match (moment(a), moment(b)) {
+                        (Some(a), Some(b)) if self.moments => a < b,
+                        _ => a < b,
                     };
                     if first
                         || if least {
@@ -198,6 +203,8 @@ impl Reduced {
                             less(old, value)
                         }
                     {
+                        self.text_bytes += value.len();
+                        self.text_bytes -= old.len();
                         *old = value.into();
                     }
                 }

@@ -279,7 +279,8 @@ fn add_to(
     batch: &Batch,
     before: usize,
 ) -> Result<(), Refusal> {
-    if keys.bytes() > LARGEST {
+    let largest = reduced.iter().map(Reduced::bytes).max();
+    if keys.bytes().max(largest.unwrap_or(0)) > LARGEST {
         return Err(Refusal::TooLarge);
     }
     let key: Vec<&Column> = spec

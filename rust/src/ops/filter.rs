@@ -47,6 +47,8 @@ impl Comparison {
 pub enum Constant {
     None,
     Text(Vec<u8>),
+    /// A datetime without an offset; those with one are neither less nor greater.
+    Naive(Vec<u8>),
     /// Microseconds since 1970.
     Moment(i64),
     Int(i64),
@@ -55,7 +57,12 @@ pub enum Constant {
 }
 
 /// The rows of a column that are kept. None is equal to None, and has no order.
-pub fn filter(column: &Column, comparison: Comparison, constant: &Constant) -> Vec<u32> {
+pub fn filter(
+    column: &Column,
+    rows: usize,
+    comparison: Comparison,
+    constant: &Constant,
+) -> Vec<u32> {
     let order = |row: usize| {
         if let Constant::None = constant {
             return column.is_null(row).then_some(Ordering::Equal);
@@ -70,18 +77,15 @@ pub fn filter(column: &Column, comparison: Comparison, constant: &Constant) -> V
             (Values::Float(floats), Constant::Float(float)) => floats[row].partial_cmp(float),
             (Values::Bool(bools), Constant::Bool(bool)) => Some(bools[row].cmp(bool)),
             (Values::Text(text), Constant::Text(bytes)) => Some(text.get(row).cmp(bytes)),
+            (Values::Text(text), Constant::Naive(bytes)) => match moment(text.get(row)) {
+                Some(_) => None,
+                None => Some(text.get(row).cmp(bytes)),
+            },
             (Values::Text(text), Constant::Moment(micros)) => {
                 moment(text.get(row)).map(|moment| moment.cmp(micros))
             }
             _ => None,
         }
-    };
-    let rows = match &column.values {
-        Values::Text(text) => text.spans.len(),
-        Values::Int(ints) => ints.len(),
-        Values::Float(floats) => floats.len(),
-        Values::Bool(bools) => bools.len(),
-        Values::Same(_) => 0,
     };
     let kept = (0..rows).filter(|&row| comparison.holds(order(row)));
     kept.map(|row| row as u32).collect()

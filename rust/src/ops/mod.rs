@@ -16,7 +16,7 @@ use pyo3::types::PyDict;
 use triomphe::Arc;
 
 use crate::codec::{Codec, Shape};
-use crate::columns::column::{Batch, Column, Span, Text, Values};
+use crate::columns::column::{Batch, Column, Origin, Span, Text, Values};
 use crate::columns::rows;
 use crate::groups::keys::moment;
 use crate::ops::csv::{ParseCsv, Split};
@@ -207,11 +207,14 @@ impl Op {
                     .iter()
                     .map(|&field| batch.columns[field].clone())
                     .collect(),
-                origin: batch.origin.clone(),
+                origin: batch.origin.as_ref().map(Origin::partly),
             },
-            Kernel::Filter(field, comparison, constant) => {
-                batch.gather(&filter(&batch.columns[*field], *comparison, constant))
-            }
+            Kernel::Filter(field, comparison, constant) => batch.gather(&filter(
+                &batch.columns[*field],
+                batch.rows,
+                *comparison,
+                constant,
+            )),
             Kernel::Parse(_) => unreachable!("it needs Python"),
         }
     }
@@ -277,6 +280,13 @@ fn constant(shape: &Shape, field: usize, value: &Bound<'_, PyAny>) -> PyResult<C
                 },
                 Some(micros),
             ) => Constant::Moment(micros),
+            (
+                Kind::Via {
+                    plain: Plain::Datetime,
+                    ..
+                },
+                None,
+            ) => Constant::Naive(text.get(0).to_vec()),
             _ => Constant::Text(text.get(0).to_vec()),
         },
         Values::Same(int) => Constant::Int(*int),

@@ -142,8 +142,10 @@ impl Parse {
         if bad.is_empty() {
             return Ok(batch);
         }
-        let good = (0..batch.rows as u32).filter(|row| !bad.contains(row));
-        Ok(batch.gather(&good.collect::<Vec<_>>()))
+        let mut good = vec![true; batch.rows];
+        bad.into_iter().for_each(|row| good[row as usize] = false);
+        let rows = (0..batch.rows as u32).filter(|&row| good[row as usize]);
+        Ok(batch.gather(&rows.collect::<Vec<_>>()))
     }
 }
 
@@ -164,7 +166,11 @@ fn by_python(
         }
         state.at(lines, row as usize);
         match gives.decode(py, line) {
-            Ok(record) => pending.push(&gives.shape, &record)?,
+            Ok(record) => {
+                if let Err(error) = pending.push(&gives.shape, &record) {
+                    state.parse_error(py, error)?;
+                }
+            }
             Err(error) => state.parse_error(py, error)?,
         }
     }
