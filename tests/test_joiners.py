@@ -249,3 +249,33 @@ def test_what_is_no_aggregate(how, why):
     how = {("count" if name == "n" else name): value for name, value in how.items()}
     with pytest.raises(gaia.PipelineError, match=why):
         pipeline.join(GroupBy("word", **how), [counts])
+
+
+class TestMeeting:
+    def table(self, key: str, shards: int = 2) -> tuple[gaia.Pipeline, Any]:
+        pipeline = gaia.Pipeline("p")
+        facts = pipeline.from_records([Fact(1, 1.0)], name="facts")
+        facts.write("facts", gaia.TXT).with_mod_n_sharding(shards, key)
+        return pipeline, facts
+
+    @pytest.mark.parametrize("joiner", [GroupBy("id", amount="sum"), Distinct("id")])
+    def test_records_that_would_not_meet(self, joiner):
+        pipeline, facts = self.table("amount")
+        with pytest.raises(gaia.PipelineError, match="table `facts` is sharded by `amount`"):
+            pipeline.join(joiner, [facts])
+
+    def test_one_shard_holds_all(self):
+        pipeline, facts = self.table("amount", shards=1)
+        pipeline.join(GroupBy("id", amount="sum"), [facts])
+
+    def test_a_part_of_the_key_is_enough(self):
+        pipeline, facts = self.table("id")
+        pipeline.join(Distinct(("id", "amount")), [facts])
+        pipeline.join(TopK(3, "amount"), [facts])
+
+    def test_the_class_of_an_operator(self):
+        pipeline, facts = self.table("id")
+        with pytest.raises(gaia.PipelineError, match=r"`GroupBy\(...\)`, got the class"):
+            pipeline.join(GroupBy, [facts])  # type: ignore[call-overload]
+        with pytest.raises(gaia.PipelineError, match=r"`Select\(...\)`, got the class"):
+            facts.map(Select)

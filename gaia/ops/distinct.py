@@ -37,6 +37,10 @@ class Distinct(NativeJoiner[Any]):
         self._keys(takes[0])
         return takes[0]
 
+    def keys(self, takes: tuple[Any, ...]) -> tuple[str, ...]:
+        """See `NativeJoiner.keys`."""
+        return self._keys(takes[0])
+
     def core(self, takes: tuple[Any, ...], gives: Any) -> _core.Joint:
         """See `NativeJoiner.core`."""
         return _core.Joint.distinct(codec(takes[0]), field_numbers(gives, self._keys(gives)))

@@ -91,6 +91,10 @@ class GroupBy(NativeJoiner[R], Generic[R]):
             raise ValueError(f"expected `{type_name(self.type)}` to have the fields ({shown})")
         return self.type
 
+    def keys(self, takes: tuple[Any, ...]) -> tuple[str, ...]:
+        """See `NativeJoiner.keys`."""
+        return key_names(takes[0], self.key)
+
     def core(self, takes: tuple[Any, ...], gives: Any) -> _core.Joint:
         """See `NativeJoiner.core`."""
         fields = list(fields_of(takes[0]))

@@ -55,6 +55,9 @@ class _Match(NativeJoiner[R]):
             )
         return self.type
 
+    def keys(self, takes: tuple[Any, ...]) -> tuple[str, ...]:
+        return key_names(takes[0], self.on)
+
     def core(self, takes: tuple[Any, ...], gives: Any) -> _core.Joint:
         left, right = takes
         mine, others = list(fields_of(left)), list(fields_of(right))
@@ -78,7 +81,8 @@ class _Match(NativeJoiner[R]):
 class InnerJoin(_Match[R], Generic[R]):
     """Every pair of records of two tables with equal keys.
 
-    The second table's shard is held in memory, so put the larger table first.
+    Both tables have to be sharded by the same fields, or by some of them. The second table's shard
+    is held in memory, so put the larger table first.
 
     Args:
         on: The fields to match, of the same names in both tables; None matches None.

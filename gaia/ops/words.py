@@ -74,7 +74,7 @@ class Words(_TextPieces[R], Generic[R]):
         separator = self.separator
         if separator is not None and (not isinstance(separator, str) or not separator):
             raise ValueError(f"expected a separator of one character or more, got {separator!r}")
-        if separator is not None and "\\" in separator:
+        if separator is not None and len(separator) > 1 and "\\" in separator:
             raise ValueError(
                 f"expected a literal separator, got {separator!r}; for a pattern use "
                 "gaia.ops.FindAll"

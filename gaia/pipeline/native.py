@@ -48,6 +48,10 @@ class NativeJoiner(Generic[Out_co]):
         """
         raise NotImplementedError
 
+    def keys(self, takes: tuple[Any, ...]) -> tuple[str, ...] | None:
+        """The fields by which records have to meet in one shard; None if they need not."""
+        return None
+
     def core(self, takes: tuple[Any, ...], gives: Any) -> _core.Joint:
         """The operator as the core runs it."""
         raise NotImplementedError

@@ -94,24 +94,24 @@ class Output(Generic[T]):
         """
         tp = self._writes[self.name].node.type
         try:
-            fields = fields_of(tp)
             names = key_names(tp, key)
             for name, how in aggregates.items():
-                if name in names:
-                    self._refuse(f"`{name}` is the key, and cannot be reduced as well")
                 field = field_named(tp, name)
-                if how == "count" and field.kind != "int":
-                    self._refuse(f"`count` makes an int, but `{name}` is `{type_name(field.type)}`")
                 aggregated(field, how)
                 check_travels(self._step, how, ())
+                if name in names:
+                    raise ValueError(f"`{name}` is the key, and cannot be reduced as well")
+                if how == "count" and field.kind != "int":
+                    made = type_name(field.type)
+                    raise ValueError(f"`count` makes an int, but `{name}` is `{made}`")
+            for name in fields_of(tp):
+                if name not in names and name not in aggregates:
+                    raise ValueError(
+                        f"expected field `{name}` of `{type_name(tp)}` to be part of the key or to "
+                        f'be reduced, such as {name}="sum"'
+                    )
         except ValueError as error:
-            self._refuse(str(error))
-        for name in fields:
-            if name not in names and name not in aggregates:
-                self._refuse(
-                    f"expected field `{name}` of `{type_name(tp)}` to be part of the key or to be "
-                    f'reduced, such as {name}="sum"'
-                )
+            raise PipelineError(str(error), step=self._step) from None
         return self._with(combine=Combine(names, tuple(aggregates.items())))
 
     def with_max_shard_size(self, raw_mb: float) -> "Output[T]":

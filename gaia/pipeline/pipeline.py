@@ -190,6 +190,7 @@ class Pipeline:
                 a method does not take its table's records.
         """
         name = self._step_name(name, snake_case(label(joiner)))
+        wiring.check_made(name, joiner, NativeJoiner)
         if isinstance(joiner, NativeJoiner):
             return self._native_join(name, joiner, inputs, args)
         if not (isinstance(joiner, type) and issubclass(joiner, Joiner)):
@@ -237,9 +238,11 @@ class Pipeline:
             raise PipelineError(f"expected a list of tables, got {inputs!r}", step=name)
         for table in inputs:
             if not isinstance(table, PTable):
+                got = repr(table)
+                if isinstance(table, JoinInput):
+                    got = f"`{table.node.name}.bind_with(...)`"
                 raise PipelineError(
-                    f"expected a table for `{what}`, which needs no method to be bound, got "
-                    f"{table!r}",
+                    f"expected a table for `{what}`, which needs no method to be bound, got {got}",
                     step=name,
                 )
             if table._node not in self._nodes:
@@ -257,7 +260,8 @@ class Pipeline:
         wiring.check_type(name, output)
         bound = tuple(JoinInput(self.name, table._node, None, caller()) for table in inputs)
         join = Join(name, joiner, bound, (), output, caller())
-        plan.check_join(join, self._writes)
+        chosen = plan.check_join(join, self._writes)
+        wiring.check_meeting(name, what, joiner.keys(takes), chosen)
         self._add_node(join)
         return PTable(self, join)
 

@@ -106,6 +106,7 @@ class PTable(Generic[T]):
         """
         step = self._step_name(function, name)
         wiring.check_batch_size(step, batch_size)
+        wiring.check_made(step, function, NativeMapper)
         if isinstance(function, NativeMapper):
             return self._native(step, function, args)
         if isinstance(function, type) and issubclass(function, Mapper):

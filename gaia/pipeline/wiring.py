@@ -5,7 +5,7 @@ from typing import Any
 from gaia.errors import PipelineError
 from gaia.pipeline import signatures
 from gaia.pipeline.aggregates import fields_of
-from gaia.pipeline.graph import Format, Node
+from gaia.pipeline.graph import Format, ModN, Node, Write
 from gaia.pipeline.names import UnsupportedTypeError, label, type_name
 from gaia.pipeline.operators import Joiner, Mapper, Operator
 from gaia.pipeline.records import record_type
@@ -174,6 +174,34 @@ def check_user_function(step: str, function: Any, node: Node, what: str) -> None
     """Refuses what is no function of one of a node's records, or cannot be sent to workers."""
     check_function(step, function, node, what=what)
     check_travels(step, function, ())
+
+
+def check_made(step: str, operator: Any, base: type) -> None:
+    """Refuses the class of a native operator in place of one that is made."""
+    if isinstance(operator, type) and issubclass(operator, base):
+        name = type_name(operator)
+        raise PipelineError(
+            f"expected an operator with its arguments, `{name}(...)`, got the class `{name}`",
+            step=step,
+        )
+
+
+def check_meeting(
+    step: str, joiner: str, keys: tuple[str, ...] | None, writes: list[Write]
+) -> None:
+    """Refuses tables that are not sharded by the fields on which records have to meet."""
+    for write in writes:
+        sharding = write.sharding
+        if keys is None or not isinstance(sharding, ModN) or not isinstance(sharding.key, tuple):
+            continue
+        others = [name for name in sharding.key if name not in keys]
+        if others and sharding.shards > 1:
+            raise PipelineError(
+                f"`{joiner}` works by `{', '.join(keys)}`, but table `{write.name}` is sharded by "
+                f"`{', '.join(sharding.key)}`: equal keys would be in different shards; "
+                f"shard it by `{keys[0]}`",
+                step=step,
+            )
 
 
 def check_batch_size(step: str, batch_size: int | None) -> None:
