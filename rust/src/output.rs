@@ -38,9 +38,15 @@ pub struct Output {
 }
 
 struct State {
+    sink: Sink,
+    combine: Option<Combine>,
+}
+
+/// Where sharded records go.
+struct Sink {
     bundle: Bundle,
     names: HashMap<String, u32>,
-    combine: Option<Combine>,
+    /// The shards of the rows at hand, and those rows in their order.
     shards: Vec<u32>,
     order: Order,
 }
@@ -98,11 +104,13 @@ impl Output {
         };
         let combined = combine.is_some();
         let state = State {
-            bundle: Bundle::new(path, frames, frame_bytes, budget),
-            names: HashMap::new(),
+            sink: Sink {
+                bundle: Bundle::new(path, frames, frame_bytes, budget),
+                names: HashMap::new(),
+                shards: Vec::new(),
+                order: Order::default(),
+            },
             combine,
-            shards: Vec::new(),
-            order: Order::default(),
         };
         Ok(Self {
             step,
@@ -122,7 +130,7 @@ impl Output {
     /// The system's code for the failure that broke the bundle, or None.
     #[getter]
     fn broken(&self, py: Python<'_>) -> PyResult<Option<i32>> {
-        Ok(self.state.borrow_mut(py)?.bundle.broken)
+        Ok(self.state.borrow_mut(py)?.sink.bundle.broken)
     }
 
     /// Writes out what is buffered. Returns the index, as packed little-endian entries of
@@ -130,16 +138,17 @@ impl Output {
     /// in the order of their numbers.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Vec<String>)> {
         let mut state = self.state.borrow_mut(py)?;
+        let sink = &mut state.sink;
         let mut index = Vec::new();
-        for frame in state.bundle.finish()? {
+        for frame in sink.bundle.finish()? {
             index.extend_from_slice(&frame.shard.to_le_bytes());
             index.extend_from_slice(&frame.records.to_le_bytes());
             index.extend_from_slice(&frame.offset.to_le_bytes());
             index.extend_from_slice(&frame.stored.to_le_bytes());
             index.extend_from_slice(&frame.raw.to_le_bytes());
         }
-        let mut names = vec![String::new(); state.names.len()];
-        for (name, at) in state.names.drain() {
+        let mut names = vec![String::new(); sink.names.len()];
+        for (name, at) in sink.names.drain() {
             names[at as usize] = name;
         }
         Ok((PyBytes::new(py, &index), names))
@@ -201,19 +210,21 @@ impl Output {
         batch: &Batch,
         explicit: Option<&Bound<'_, PyAny>>,
     ) -> Result<(), BatchFailure> {
-        let mut state = self.state.borrow_mut(py)?;
+        let State { sink, combine } = &mut *self.state.borrow_mut(py)?;
         let Some(shard) = explicit else {
-            return match self.combined {
-                true => Ok(self.absorb(py, &mut state, batch)?),
-                false => self.emit(py, &mut state, batch),
+            return match combine {
+                Some(Combine {
+                    grouping, limit, ..
+                }) => Ok(self.absorb(py, sink, grouping, *limit, batch)?),
+                None => self.emit(py, sink, batch),
             };
         };
         self.may_choose()?;
         let place = self.sharding.explicit(shard)?;
-        let at = state.number(place);
-        state.shards.clear();
-        state.shards.resize(batch.rows, at);
-        self.encode(py, &mut state, batch)
+        let at = sink.number(place);
+        sink.shards.clear();
+        sink.shards.resize(batch.rows, at);
+        self.encode(py, sink, batch)
     }
 
     fn combine(
@@ -227,8 +238,9 @@ impl Output {
             self.may_choose().map_err(failure(false))?;
         }
         let mut state = self.state.borrow_mut(py).map_err(failure(false))?;
-        let Some(combine) = &mut state.combine else {
-            return Ok(());
+        let State { sink, combine } = &mut *state;
+        let Some(combine) = combine else {
+            unreachable!("only a combined table combines");
         };
         let pending = &mut combine.pending;
         pending
@@ -237,7 +249,8 @@ impl Output {
         let rows = pending.rows();
         let large = rows % 16 == 0 && pending.text_bytes() >= PENDING_BYTES;
         if rows >= PENDING || large {
-            self.absorb_pending(py, &mut state).map_err(failure(true))?;
+            self.absorb_pending(py, sink, combine)
+                .map_err(failure(true))?;
         }
         Ok(())
     }
@@ -253,61 +266,61 @@ impl Output {
         )))
     }
 
-    fn absorb_pending(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
-        let shape = &self.codec.get().shape;
-        let Some(combine) = &mut state.combine else {
+    fn absorb_pending(
+        &self,
+        py: Python<'_>,
+        sink: &mut Sink,
+        combine: &mut Combine,
+    ) -> PyResult<()> {
+        let Combine {
+            grouping,
+            pending,
+            limit,
+        } = combine;
+        if pending.rows() == 0 {
             return Ok(());
-        };
-        // What is added up leaves its columns behind, so the rows move out for a moment.
-        let mut pending = std::mem::replace(&mut combine.pending, Pending::new(shape));
-        let absorbed = pending.lend(shape, |batch| match batch.rows {
-            0 => Ok(()),
-            _ => self.absorb(py, state, batch),
-        });
-        if let Some(combine) = &mut state.combine {
-            combine.pending = pending;
         }
-        absorbed
+        pending.lend(&self.codec.get().shape, |batch| {
+            self.absorb(py, sink, grouping, *limit, batch)
+        })
     }
 
-    fn absorb(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> PyResult<()> {
-        let Some(combine) = &mut state.combine else {
-            return Ok(());
-        };
-        if !combine.grouping.has_room(batch.rows, combine.limit) {
-            self.flush(py, state)?;
+    fn absorb(
+        &self,
+        py: Python<'_>,
+        sink: &mut Sink,
+        grouping: &mut Grouping,
+        limit: usize,
+        batch: &Batch,
+    ) -> PyResult<()> {
+        if !grouping.has_room(batch.rows, limit) {
+            self.flush(py, sink, grouping)?;
+            // One batch has to fit, whatever the limit.
+            grouping.has_room(batch.rows, usize::MAX);
         }
-        let Some(combine) = &mut state.combine else {
-            return Ok(());
-        };
-        // One batch has to fit, whatever the limit.
-        combine.grouping.has_room(batch.rows, usize::MAX);
-        combine.grouping.add(py, &self.codec.get().shape, batch)
+        grouping.add(py, &self.codec.get().shape, batch)
     }
 
     /// Writes out all groups.
-    fn flush(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
-        let shape = &self.codec.get().shape;
-        let Some(mut combine) = state.combine.take() else {
-            return Ok(());
-        };
-        let flushed = combine.grouping.drain(py, shape, |py, batch| {
-            self.emit(py, state, &batch)
-                .map_err(|failure| failure.error)
-        });
-        state.combine = Some(combine);
-        flushed
+    fn flush(&self, py: Python<'_>, sink: &mut Sink, grouping: &mut Grouping) -> PyResult<()> {
+        grouping.drain(py, &self.codec.get().shape, |py, batch| {
+            self.emit(py, sink, &batch).map_err(|failure| failure.error)
+        })
     }
 
     fn settle_groups(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
-        self.absorb_pending(py, state)?;
-        self.flush(py, state)
+        let State { sink, combine } = state;
+        let Some(combine) = combine else {
+            return Ok(());
+        };
+        self.absorb_pending(py, sink, combine)?;
+        self.flush(py, sink, &mut combine.grouping)
     }
 
     /// Shards and encodes the rows of a batch.
-    fn emit(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
+    fn emit(&self, py: Python<'_>, sink: &mut Sink, batch: &Batch) -> Result<(), BatchFailure> {
         let shape = &self.codec.get().shape;
-        let mut shards = std::mem::take(&mut state.shards);
+        let mut shards = std::mem::take(&mut sink.shards);
         let by_python = !py.detach(|| self.sharding.shards(shape, batch, &mut shards));
         if by_python {
             shards.clear();
@@ -320,21 +333,21 @@ impl Output {
                         error,
                         row: Some(row),
                     })?;
-                shards.push(state.number(place));
+                shards.push(sink.number(place));
             }
         }
-        state.shards = shards;
-        self.encode(py, state, batch)
+        sink.shards = shards;
+        self.encode(py, sink, batch)
     }
 
-    /// Writes the rows of a batch to the shards that `state.shards` tells.
-    fn encode(&self, py: Python<'_>, state: &mut State, batch: &Batch) -> Result<(), BatchFailure> {
-        let State {
+    /// Writes the rows of a batch to the shards that `sink.shards` tells.
+    fn encode(&self, py: Python<'_>, sink: &mut Sink, batch: &Batch) -> Result<(), BatchFailure> {
+        let Sink {
             bundle,
             shards,
             order,
             ..
-        } = state;
+        } = sink;
         if let Some(encoder) = &self.encoder {
             let written = py.detach(|| {
                 // Shard by shard, so that one buffer after the other is near; and a part of the rows
@@ -375,9 +388,9 @@ impl Output {
 
     fn add(&self, record: &Bound<'_, PyAny>, place: Place) -> PyResult<()> {
         let mut state = self.state.borrow_mut(record.py())?;
-        let state = &mut *state;
-        let at = state.number(place);
-        state.bundle.push(at, |lines| {
+        let sink = &mut state.sink;
+        let at = sink.number(place);
+        sink.bundle.push(at, |lines| {
             self.codec.get().encode(record, lines)?;
             lines.push(b'\n');
             Ok(())
@@ -396,13 +409,13 @@ impl Output {
         let place = self.sharding.explicit(shard)?;
         let mut state = self.state.borrow_mut(shard.py())?;
         self.settle_groups(shard.py(), &mut state)?;
-        let at = state.number(place);
-        state.bundle.close(at)?;
+        let at = state.sink.number(place);
+        state.sink.bundle.close(at)?;
         Ok(())
     }
 }
 
-impl State {
+impl Sink {
     fn number(&mut self, place: Place) -> u32 {
         match place {
             Place::At(at) => at,
