@@ -86,9 +86,13 @@ class Column:
     def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
 
 class Lines:
-    """The lines that start in bytes `[start, end)` of a local file, given by its path, or of a
-    whole `zstd` file or an iterator of bytes. Every line belongs to exactly one of the ranges into
-    which an input is cut. `crlf` takes a carriage return before the newline off as well."""
+    """The lines that start in bytes `[start, end)` of the content of a local file, given by its
+    path, as it is or compressed by `zstd`, or of an iterator of bytes. Every line belongs to
+    exactly one of the ranges into which an input is cut. `crlf` takes a carriage return before the
+    newline off as well.
+
+    An iterator begins at `origin` in the content, before `start`; a zstd file is read from the
+    frame at byte `offset`, which stands at `origin`. Raises `InputError` for damaged zstd data."""
 
     def __new__(
         cls,
@@ -97,6 +101,8 @@ class Lines:
         end: int | None = None,
         *,
         zstd: bool = False,
+        offset: int = 0,
+        origin: int = 0,
         skip_header: bool = False,
         skip_bom: bool = False,
         crlf: bool = False,
@@ -159,6 +165,9 @@ class TaskState:
 
     def forget(self) -> None:
         """Lets go of the exception, which holds on to all that the task has made."""
+
+    def count_error(self, message: str) -> None:
+        """Counts a record, or a part of a file, that cannot be read."""
 
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
@@ -246,6 +255,21 @@ def shard_of(key: Any, shards: int, plain_key: Callable[[Any], Any]) -> int:
 
 def compress(raw: bytes, codec: str, level: int) -> bytes:
     """One frame of `raw`; of nothing, the content of a valid empty file."""
+
+class Unzstd:
+    """A decoder of one zstd frame, used as those of Python's `bz2` are. `decompress` raises
+    `ValueError` for damaged data."""
+
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+    def __new__(cls) -> Unzstd: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+def frame_starts(path: str, compression: str, every: int) -> list[tuple[int, int]] | None:
+    """Where the frames of a local zstd file (`zstd`) or the blocks of a bgzip file (`gzip`) begin,
+    about `every` bytes of content apart: pairs of the position in the file and in the content, the
+    first `(0, 0)`, the last the ends. None where the headers do not tell."""
 
 def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
     """Makes a new file at `target` of byte ranges `(path, offset, length)` of others."""

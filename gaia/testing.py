@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 
 from gaia.errors import PipelineError
+from gaia.io.destination import LocalDestination
 from gaia.pipeline.graph import ModN
 from gaia.pipeline.names import type_name
 from gaia.pipeline.pipeline import Pipeline
@@ -94,8 +95,9 @@ def run(
     }
     memory = _MEMORY if os.path.isdir(_MEMORY) and os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
-        scheduler.prepare(plan, reads, folder)
-        progress = scheduler.execute(plan, reads, InlineEngine(), folder)
+        place = LocalDestination(folder)
+        scheduler.prepare(plan, reads, place)
+        progress = scheduler.execute(plan, reads, InlineEngine(), place)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}
         for name, manifest in progress.manifests.items():

@@ -1,5 +1,6 @@
 """Commit: the frames of all tasks become shard files, and a folder of them the table."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from gaia import _core
 from gaia.errors import OutputError, TableError
 from gaia.io.bundle import Frame
 from gaia.io.files import reason
+from gaia.io.frames import seek_table
 from gaia.io.manifest import COUNTERS, MANIFEST, Shard, ShardFile, read_manifest, shard_path
+from gaia.io.stores import explain
+from gaia.io.upload import Upload
 
 
 @attrs.frozen
@@ -24,7 +28,8 @@ class ShardJob:
 
 @attrs.frozen
 class Layout:
-    """How the shards of a table are named and compressed. `folder` is where they are made."""
+    """How the shards of a table are named and compressed. `folder` is where they are made, and
+    `upload` sends them on."""
 
     table: str
     folder: str
@@ -33,6 +38,7 @@ class Layout:
     level: int
     shards: int | None
     max_shard_bytes: int | None
+    upload: Upload | None = None
 
 
 def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
@@ -49,6 +55,13 @@ def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
             raise OutputError(
                 f"cannot write shard {job.key!r} of table `{layout.table}`: {reason(error)}"
             ) from None
+    if layout.upload is not None:
+        files = [file.path for shard in shards for file in shard.files]
+        try:
+            layout.upload.all([(os.path.join(layout.folder, name), name) for name in files])
+        except Exception as error:
+            # Clients of stores raise whatever they like.
+            raise OutputError(explain(error, "write to", layout.upload.folder)) from None
     return shards
 
 
@@ -62,15 +75,29 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if job.whole is not None and len(frames) == len(job.frames):
-            os.rename(job.whole, path)
+            _move(job.whole, path)
         elif frames:
             _core.concat(path, _runs(frames))
         else:
             with open(path, "xb") as file:
                 file.write(_core.compress(b"", layout.compression, layout.level))
+        if layout.compression == "zstd" and len(frames) > 1:
+            with open(path, "ab") as file:
+                file.write(seek_table((frame.stored, frame.raw) for frame in frames))
         files.append(ShardFile(name, os.path.getsize(path)))
     records = sum(frame.records for frame in job.frames)
     return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))
+
+
+def _move(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Scratch is on another disk.
+        _core.concat(target, [(source, 0, os.path.getsize(source))])
+        os.remove(source)
 
 
 def _parts(frames: tuple[Frame, ...], limit: int | None) -> Iterator[tuple[Frame, ...]]:

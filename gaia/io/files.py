@@ -1,98 +1,164 @@
-"""Input files: finding them and reading their bytes."""
+"""Input files: finding them, and reading what they hold."""
 
 import os
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from contextlib import contextmanager
+from typing import Any
 
 import attrs
 
-from gaia.errors import InputError
+from gaia.errors import GaiaError, InputError
 from gaia.io.compression import MAGIC_BYTES, decompress, sniff
+from gaia.io.sources import Source, source_of
+from gaia.io.stores import Store, at_once, explain, local_path, read_ahead
 
-_BLOCK = 1 << 20
+# A remote file below this size is not looked into before it is read: it is one piece anyway.
+_LOOK_INTO = 1 << 20
+_AHEAD = 4
+
+_SUFFIXES = {
+    ".gz": "gzip",
+    ".bgz": "gzip",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".bz2": "bzip2",
+    ".xz": "xz",
+    ".lz4": "lz4",
+}
 
 
 @attrs.frozen
 class InputFile:
-    """A file that a glob matched. `compression` is told by its first bytes: `none`, `gzip`,
-    `zstd`."""
+    """A file that a glob matched.
+
+    `compression` is told by its first bytes; by its name where it is remote and `small`. `size` is
+    None where the store does not tell.
+    """
 
     path: str
-    size: int
+    size: int | None
     compression: str
+    store: Store | None = None
+    small: bool = False
+
+    def source(self) -> Source:
+        """The file, to read from."""
+        return source_of(self.path, self.size, self.store)
 
 
-def expand(pattern: str) -> list[InputFile]:
-    """The files that a path or glob names, sorted by path.
+def expand(pattern: str, store: Store | None = None) -> list[InputFile]:
+    """The files that a path, URL or glob names, sorted by path.
 
     Raises:
         InputError: There are none, or one cannot be read.
     """
-    try:
-        if (found_file := _plain_file(pattern)) is not None:
-            return [found_file]
-        fs, path = filesystem(pattern)
-        if fs.isdir(path):
-            raise InputError(f"{pattern} is a folder; expected a file or a glob such as {path}/*")
-        found = {path: fs.info(path)} if fs.exists(path) else fs.glob(path, detail=True)
-        files = []
-        for name in sorted(found):
-            if found[name]["type"] == "directory":
-                continue
-            with fs.open(name, "rb") as file:
-                files.append(InputFile(name, found[name]["size"], sniff(file.read(MAGIC_BYTES))))
-    except OSError as error:
-        raise InputError(f"cannot read {pattern}: {reason(error)}") from None
+    with reading(pattern):
+        files = _local(pattern) if store is None else _remote(pattern, store)
     if not files:
-        resolved = "" if path == pattern else f" ({path})"
+        plain = pattern if store is not None else local_path(pattern)
+        resolved = "" if plain == pattern else f" ({plain})"
         raise InputError(f"no file matches {pattern!r}{resolved}")
     return files
 
 
-def _plain_file(pattern: str) -> InputFile | None:
-    """The local file of that name, if it is no glob: found without fsspec, which takes a while to
-    import."""
-    if "://" in pattern or any(mark in pattern for mark in "*?["):
-        return None
-    path = os.path.abspath(os.path.expanduser(pattern))
-    if not os.path.isfile(path):
-        return None
-    with open(path, "rb") as file:
-        head = file.read(MAGIC_BYTES)
-    return InputFile(path, os.path.getsize(path), sniff(head))
-
-
-def filesystem(path: str) -> tuple[Any, str]:
-    """The fsspec file system of a local path, and the path in it.
-
-    Raises:
-        InputError: It is a URL of another store.
-    """
+def _local(pattern: str) -> list[InputFile]:
+    path = local_path(pattern)
+    # Without a glob fsspec is not needed, which takes a while to import.
+    if os.path.isfile(path) and not any(mark in pattern for mark in "*?["):
+        return [_sniffed(path)]
     from fsspec.implementations.local import LocalFileSystem
 
-    scheme, separator, _ = path.partition("://")
-    if separator and scheme not in ("file", "local"):
-        raise InputError(f"expected a local path, got {path}")
     # Without `auto_mkdir`, opening a file for reading never makes a folder.
-    return LocalFileSystem(), LocalFileSystem._strip_protocol(os.path.expanduser(path))
+    fs = LocalFileSystem()
+    if os.path.isdir(path):
+        raise InputError(f"{pattern} is a folder; expected a file or a glob such as {path}/*")
+    found = {path: fs.info(path)} if os.path.exists(path) else fs.glob(path, detail=True)
+    return [_sniffed(name) for name in sorted(found) if found[name]["type"] != "directory"]
 
 
-def blocks(path: str, compression: str) -> Iterator[bytes]:
-    """The decompressed content of a file, block by block.
+def _sniffed(path: str) -> InputFile:
+    with open(path, "rb") as file:
+        head = file.read(MAGIC_BYTES)
+        size = os.fstat(file.fileno()).st_size
+    return InputFile(path, size, sniff(head))
+
+
+def _remote(pattern: str, store: Store) -> list[InputFile]:
+    fs = store.filesystem
+    found = _found(pattern, store)
+
+    def file(name: str) -> InputFile:
+        size = found[name].get("size")
+        path = fs.unstrip_protocol(name)
+        if size is not None and size < _LOOK_INTO:
+            by_name = _SUFFIXES.get(os.path.splitext(name)[1].lower(), "none")
+            return InputFile(path, size, by_name, store, small=True)
+        head = source_of(path, size, store).read(0, MAGIC_BYTES)
+        return InputFile(path, size, sniff(head), store)
+
+    names = [name for name in sorted(found) if found[name]["type"] != "directory"]
+    return at_once(file, names)
+
+
+def _found(pattern: str, store: Store) -> dict[str, Any]:
+    """What the store knows of the files of that name, or that a glob matches."""
+    fs = store.filesystem
+    path = fs._strip_protocol(pattern)
+    try:
+        info = store.call("info", path)
+    except FileNotFoundError:
+        if not any(mark in path for mark in "*?["):
+            return {}
+    else:
+        if info["type"] == "directory":
+            raise InputError(f"{pattern} is a folder; expected a file or a glob such as {path}/*")
+        return {path: info}
+    fs.invalidate_cache()
+    matched: dict[str, Any] = store.call("glob", path, detail=True)
+    return matched
+
+
+def content(file: InputFile, offset: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The decompressed content of a file, block by block, from byte `offset` of the file on, where
+    a frame begins if it is compressed. What is behind byte `end` is rarely asked for.
 
     Raises:
         InputError: It cannot be read, is damaged or ends early; the message names the offset.
     """
+    stored = guarded(file.source().blocks(offset, end), file.path)
+    compression = file.compression
+    if file.small:
+        head = next(stored, b"")
+        compression = sniff(head)
+        stored = _chained(head, stored)
+    if compression == "none":
+        return stored
+    return read_ahead(decompress(stored, compression, file.path, offset), _AHEAD)
+
+
+def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+def guarded(blocks: Iterator[bytes], path: str) -> Iterator[bytes]:
+    """The same blocks; failures to read them as an `InputError`."""
+    with reading(path):
+        yield from blocks
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turns what the disk or a store raises into an `InputError` that names the path."""
     try:
-        with open(path, "rb") as file:
-            yield from decompress(_read(file), compression, path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {reason(error)}") from None
-
-
-def _read(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK):
-        yield block
+        yield
+    except GaiaError:
+        raise
+    except Exception as error:
+        # Clients of stores raise whatever they like.
+        if not isinstance(error, OSError) and "://" not in path:
+            raise
+        raise InputError(explain(error, "read", path)) from None
 
 
 def reason(error: OSError) -> str:

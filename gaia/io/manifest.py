@@ -2,11 +2,14 @@
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
-from gaia.errors import TableError
+from gaia.errors import GaiaError, TableError
+from gaia.io.stores import Store, explain, join
 
 MANIFEST = "manifest.json"
 COUNTERS = "counter_map.csv"
@@ -68,26 +71,69 @@ def suffix(format: str, compression: str) -> str:
     return f".{format}{_SUFFIXES[compression]}"
 
 
+def packed(manifest: Manifest) -> bytes:
+    """The content of a manifest's file."""
+    content = {"gaia_table": VERSION, **attrs.asdict(manifest)}
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def unfinished(kept: Sequence[str]) -> bytes:
+    """The content of a manifest's file while the table is being written to a store. Whatever else
+    is below the folder is the table's, but for the files that are `kept`."""
+    content = {"gaia_table": VERSION, "unfinished": True, "kept": list(kept)}
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def kept_files(content: bytes) -> list[str] | None:
+    """The files that are not of the table that was being written; None if it was finished."""
+    with suppress(ValueError, AttributeError):
+        found = json.loads(content)
+        if found.get("unfinished"):
+            return [str(name) for name in found.get("kept", ())]
+    return None
+
+
 def write_manifest(folder: str, manifest: Manifest) -> None:
     """Writes the manifest into a folder that nobody reads yet."""
-    content = {"gaia_table": VERSION, **attrs.asdict(manifest)}
-    with open(os.path.join(folder, MANIFEST), "x", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
+    with open(os.path.join(folder, MANIFEST), "xb") as file:
+        file.write(packed(manifest))
 
 
-def read_manifest(folder: str) -> Manifest:
+def read_manifest(folder: str, store: Store | None = None) -> Manifest:
     """Reads the manifest of a table's folder.
 
     Raises:
         TableError: There is none, or it is damaged.
     """
-    path = os.path.join(folder, MANIFEST)
+    path = join(folder, MANIFEST)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        if store is None:
+            with open(path, "rb") as file:
+                return parsed(file.read(), folder)
+        return parsed(store.call("cat_file", path), folder)
+    except FileNotFoundError:
+        raise TableError(f"{folder} is not a table: it has no {MANIFEST}") from None
+    except GaiaError:
+        raise
+    except Exception as error:
+        raise TableError(explain(error, "read", path)) from None
+
+
+def parsed(text: bytes, folder: str) -> Manifest:
+    """The manifest of a table's folder, from the content of its file.
+
+    Raises:
+        TableError: It is damaged, or says that the table is not finished.
+    """
+    path = join(folder, MANIFEST)
+    try:
+        content = json.loads(text)
         if content.pop("gaia_table") != VERSION:
             raise TableError(f"{path} is of another version of Gaia")
+        if content.get("unfinished"):
+            raise TableError(
+                f"table {folder} is not finished: the run that writes it goes on, or was killed"
+            )
         shards = tuple(
             Shard(
                 key=shard["key"],
@@ -100,9 +146,7 @@ def read_manifest(folder: str) -> Manifest:
         manifest = Manifest(**content, shards=shards)
         _check(manifest)
         return manifest
-    except FileNotFoundError:
-        raise TableError(f"{folder} is not a table: it has no {MANIFEST}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TableError(f"{path} is damaged or unreadable: {error!r}") from None
 
 

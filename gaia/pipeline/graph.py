@@ -46,14 +46,27 @@ class FileSpec:
 
 
 @attrs.frozen
+class Access:
+    """How stores are reached: options for fsspec, or the user's own file system."""
+
+    storage_options: dict[str, Any] | None = attrs.field(default=None, repr=False)
+    filesystem: Any = None
+
+
+@attrs.frozen
 class Files:
-    """Lines of text files, read as records of one format."""
+    """Lines of text files, read as records of one format.
+
+    With `skip_damaged`, what follows damage in a file is left out and counted.
+    """
 
     specs: tuple[FileSpec, ...]
     format: Format
     encoding: str = "utf-8"
     errors: str = "strict"
     skip_header: bool = False
+    access: Access = Access()
+    skip_damaged: bool = False
 
 
 @attrs.frozen
@@ -68,6 +81,7 @@ class StoredTable:
     """A table that an earlier run wrote."""
 
     path: str
+    access: Access = Access()
 
 
 @attrs.frozen(eq=False)

@@ -3,11 +3,12 @@
 import codecs
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
 from gaia.pipeline import plan, signatures, wiring
 from gaia.pipeline.graph import (
+    Access,
     Files,
     FileSpec,
     Format,
@@ -28,6 +29,7 @@ from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
 
 T = TypeVar("T")
+OnError = Literal["fail", "skip"]
 Paths = str | os.PathLike[str] | FileSpec | Sequence[str | os.PathLike[str] | FileSpec]
 
 
@@ -62,13 +64,19 @@ class Pipeline:
         skip_header: bool = False,
         encoding: str = "utf-8",
         errors: str = "strict",
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
     ) -> PTable[str]:
         """Reads lines of text, without their line ends (LF or CRLF).
 
-        Plain, gzip and zstd files are told apart by their first bytes.
+        Plain, gzip, zstd, bzip2, xz and lz4 files are told apart by their first bytes. Large ones
+        are cut for several workers: plain files anywhere, zstd files at their frames and bgzip's at
+        their blocks.
 
         Args:
-            paths: A path, a glob (`**` too), a `FileSpec`, or a list of them.
+            paths: A path or URL (`gs://`, `s3://`, `https://` and whatever fsspec knows), a glob
+                (`**` too), a `FileSpec`, or a list of them.
             name: The step's name.
             skip_header: Leave out the first line of every file.
             encoding: A Python codec's name.
@@ -76,6 +84,10 @@ class Pipeline:
                 the line is counted as a parse error and left out. UTF-16 and other encodings in
                 which a newline is not the byte 0A are decoded as a stream instead: there it stops
                 the run with an `InputError`, and `ctx.input_pos` counts bytes of UTF-8.
+            on_error: What to do with a file that is truncated or does not decompress: `fail`, or
+                `skip` what follows the damage, which is counted as one parse error.
+            storage_options: Options for the file system of URLs, as fsspec takes them.
+            filesystem: An fsspec file system to use instead.
         """
         step = name or "read_text"
         try:
@@ -87,26 +99,66 @@ class Pipeline:
                 f"{errors!r}: {error}",
                 step=step,
             ) from None
-        files = Files(_specs(step, paths), Format.TXT, encoding, errors, skip_header)
+        files = Files(
+            _specs(step, paths),
+            Format.TXT,
+            encoding,
+            errors,
+            skip_header,
+            Access(storage_options, filesystem),
+            _skips(step, on_error),
+        )
         return self._read(files, str, name, "read_text")
 
     @overload
-    def read_jsonl(self, paths: Paths, *, name: str | None = None) -> PTable[dict[str, Any]]: ...
+    def read_jsonl(
+        self,
+        paths: Paths,
+        *,
+        name: str | None = None,
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[dict[str, Any]]: ...
 
     @overload
-    def read_jsonl(self, paths: Paths, *, type: type[T], name: str | None = None) -> PTable[T]: ...
+    def read_jsonl(
+        self,
+        paths: Paths,
+        *,
+        type: type[T],
+        name: str | None = None,
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[T]: ...
 
-    def read_jsonl(self, paths: Paths, *, type: Any = dict, name: str | None = None) -> PTable[Any]:
+    def read_jsonl(
+        self,
+        paths: Paths,
+        *,
+        type: Any = dict,
+        name: str | None = None,
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[Any]:
         """Reads one JSON value a line, as dicts or as records of the type given.
 
         A line that does not parse is counted as a parse error and left out; blank lines are no
-        records.
+        records. Files and the other arguments are as in `read_text`.
         """
         step = name or "read_jsonl"
         wiring.check_type(step, type)
         wiring.check_format(step, type, Format.JSONL)
         specs = _specs(step, paths)
-        return self._read(Files(specs, Format.JSONL), type, name, "read_jsonl")
+        files = Files(
+            specs,
+            Format.JSONL,
+            access=Access(storage_options, filesystem),
+            skip_damaged=_skips(step, on_error),
+        )
+        return self._read(files, type, name, "read_jsonl")
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...
@@ -143,13 +195,25 @@ class Pipeline:
         return self._read(Records(held), type, name, "from_records")
 
     def read_table(
-        self, path: str | os.PathLike[str], *, type: type[T], name: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        type: type[T],
+        name: str | None = None,
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
     ) -> PTable[T]:
-        """Reads a table that an earlier run wrote: what its manifest names."""
+        """Reads a table that an earlier run wrote: what its manifest names.
+
+        `path` is its folder, local or a URL; the other arguments are as in `read_text`.
+        """
         if not isinstance(path, str | os.PathLike):
             raise PipelineError(f"expected the path of a table, got {path!r}", step="read_table")
-        folder = os.path.abspath(os.path.expanduser(path))
-        return self._read(StoredTable(folder), type, name, "read_table")
+        folder = os.fspath(path)
+        if "://" not in folder and filesystem is None:
+            folder = os.path.abspath(os.path.expanduser(folder))
+        stored = StoredTable(folder, Access(storage_options, filesystem))
+        return self._read(stored, type, name, "read_table")
 
     @overload
     def join(
@@ -355,6 +419,14 @@ class Pipeline:
             wiring.check_columns(step, bound.node.type)
             hints = [signatures.batch_type(handler)]
         wiring.check_takes(step, f"`{name}`", hints, bound.node, bound.location)
+
+
+def _skips(step: str, on_error: OnError) -> bool:
+    if on_error not in ("fail", "skip"):
+        raise PipelineError(
+            f"expected on_error to be 'fail' or 'skip', got {on_error!r}", step=step
+        )
+    return on_error == "skip"
 
 
 def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:

@@ -9,7 +9,8 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError
-from gaia.io.files import blocks, reason
+from gaia.io.files import InputFile, content, reason
+from gaia.io.stores import explain
 from gaia.pipeline.graph import Format
 from gaia.pipeline.records import record_type
 
@@ -20,23 +21,31 @@ _LINE_SAFE = ("ascii", "utf-8", "iso8859", "cp125", "koi8", "mac-", "cp437", "cp
 
 @attrs.frozen
 class Part:
-    """A range of a file's bytes, or a whole file (`end` is None).
+    """A range of a file's content, or all of it (`end` is None).
 
-    `size` is that of the file, where it has to be as it was written.
+    A compressed file is entered at byte `offset`, where a frame begins that stands at `origin` in
+    the content; `until` is where in the file the range ends.
     """
 
-    path: str
-    compression: str
+    file: InputFile
     start: int = 0
     end: int | None = None
-    size: int | None = None
+    offset: int = 0
+    origin: int = 0
+    until: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The file's path or URL."""
+        return self.file.path
 
 
 @attrs.frozen
 class Lines:
     """Lines of files, and how they are read.
 
-    `ours` are files of a table that Gaia wrote: a line that does not parse is damage.
+    `ours` are files of a table that Gaia wrote: a line that does not parse is damage. With
+    `skip_damaged`, what follows damage in a file is left out and counted.
     """
 
     parts: tuple[Part, ...]
@@ -45,6 +54,7 @@ class Lines:
     errors: str = "strict"
     skip_header: bool = False
     ours: bool = False
+    skip_damaged: bool = False
 
     @property
     def skip_bom(self) -> bool:
@@ -82,37 +92,46 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
     Raises:
         InputError: It is damaged or does not decode, now or while it is read.
     """
-    if part.size is not None:
-        _check_size(part.path, part.size)
+    file = part.file
+    if source.ours:
+        _check_size(file)
     splittable = can_split(source.encoding)
-    content: str | Iterator[bytes] = part.path
-    # What Gaia wrote is read by the core alone.
-    zstd = source.ours and part.compression == "zstd"
-    if (part.compression != "none" and not zstd) or not splittable:
-        content = blocks(part.path, part.compression)
+    offset, origin, until = part.offset, part.origin, part.until
+    if file.compression == "none" and not file.small:
+        # A range begins one byte early, to see whether it begins with a line.
+        offset = origin = max(0, part.start - 1)
+        until = part.end
+    opened: str | Iterator[bytes] = file.path
     if not splittable:
-        content = _as_utf8(blocks(part.path, part.compression), source, part.path)
+        opened = _as_utf8(content(file), source, file.path)
+    elif file.store is not None or file.compression not in ("none", "zstd"):
+        opened = content(file, offset, until)
     try:
         return _core.Lines(
-            content,
+            opened,
             part.start,
             part.end,
-            zstd=zstd,
+            zstd=file.compression == "zstd",
+            offset=offset,
+            origin=origin,
             skip_header=source.skip_header,
             skip_bom=source.skip_bom,
             crlf=not source.ours,
         )
     except OSError as error:
-        raise InputError(f"cannot read {part.path}: {reason(error)}") from None
+        raise InputError(f"cannot read {file.path}: {reason(error)}") from None
 
 
-def _check_size(path: str, expected: int) -> None:
+def _check_size(file: InputFile) -> None:
     try:
-        size = os.path.getsize(path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {reason(error)}") from None
-    if size != expected:
-        raise InputError(f"{path} is damaged: it was written with {expected} bytes and has {size}")
+        size = file.store.call("info", file.path)["size"] if file.store else None
+        size = os.path.getsize(file.path) if size is None else size
+    except Exception as error:
+        raise InputError(explain(error, "read", file.path)) from None
+    if size != file.size:
+        raise InputError(
+            f"{file.path} is damaged: it was written with {file.size} bytes and has {size}"
+        )
 
 
 def _as_utf8(content: Iterator[bytes], source: Lines, path: str) -> Iterator[bytes]:

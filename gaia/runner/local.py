@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-from gaia.errors import GaiaError, OutputError, PipelineError
+from gaia.errors import GaiaError, PipelineError
+from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
+from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Lines, Slice
+from gaia.runner.inputs import Lines, Part, Slice
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.task import Task
@@ -22,15 +25,23 @@ from gaia.runner.task import Task
 # Jobs below these sizes end before worker processes would have started.
 _SMALL_BYTES = 1 << 20
 _SMALL_RECORDS = 10_000
+# A compressed file from this size on is worth a word if it cannot be split.
+_LONG_BYTES = 256 << 20
 
 
 class LocalRunner:
     """Runs pipelines on this machine.
 
     Args:
-        dest_dir: The folder that the tables' folders go to; made if need be.
+        dest_dir: The folder that the tables' folders go to, made if need be: a local path or a URL
+            such as `gs://bucket/folder`.
         workers: Number of worker processes; 0 runs everything in the calling process. By default
-            one for each core, and none for inputs below 1 MiB.
+            one for each core, and none for inputs below 1 MiB or files of `memory://`, which no
+            other process sees.
+        scratch_dir: A local folder for temporary files, as large as the largest table; by default
+            in `dest_dir` if that is local, and the system's folder for temporary files if not.
+        storage_options: Options for the file system of `dest_dir`, as fsspec takes them.
+        filesystem: An fsspec file system to use for `dest_dir` instead.
 
     >>> import gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -43,13 +54,21 @@ class LocalRunner:
     [0, 1, 4, 9, 16]
     """
 
-    def __init__(self, dest_dir: str | os.PathLike[str], workers: int | None = None) -> None:
+    def __init__(
+        self,
+        dest_dir: str | os.PathLike[str],
+        workers: int | None = None,
+        *,
+        scratch_dir: str | os.PathLike[str] | None = None,
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
         dest = os.fspath(dest_dir)
-        if "://" in dest:
-            raise OutputError(f"expected a local folder as dest_dir, got {dest}")
-        self.dest_dir = os.path.abspath(os.path.expanduser(dest))
+        self._store = store_of(dest, storage_options, filesystem)
+        self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
+        self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
         self.workers = workers
 
     def run(self, pipeline: Pipeline) -> RunResult:
@@ -69,12 +88,23 @@ class LocalRunner:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         workers = self.workers or cores or os.cpu_count() or 1
         reads = scheduler.plan_reads(plan, workers)
-        scheduler.prepare(plan, reads, self.dest_dir)
-        inline = self.workers == 0 or (self.workers is None and _is_small(reads))
+        place: Destination = LocalDestination(self.dest_dir, self.scratch_dir)
+        if self._store is not None:
+            place = StoreDestination(self.dest_dir, self._store, self.scratch_dir)
+        scheduler.prepare(plan, reads, place)
+        stores = {self._store, *(part.file.store for part in _parts(reads))}
+        alone = any(store is not None and store.in_process for store in stores)
+        if alone and self.workers:
+            raise PipelineError(
+                "expected workers=0 for files of memory://, which this process alone sees, got "
+                f"workers={self.workers}"
+            )
+        inline = alone or self.workers == 0 or (self.workers is None and _is_small(reads))
+        _warn_of_long_reads(reads, workers)
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                progress = scheduler.execute(plan, reads, engine, self.dest_dir)
+                progress = scheduler.execute(plan, reads, engine, place)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -84,22 +114,45 @@ class LocalRunner:
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         return RunResult(
             tables={
-                name: Table(os.path.join(self.dest_dir, name), types[name], manifest)
+                name: Table(join(self.dest_dir, name), types[name], manifest, self._store)
                 for name, manifest in progress.manifests.items()
             },
             counters=progress.counters,
             freq_maps=progress.freq_maps,
             elapsed=time.perf_counter() - begin,
-            report=scheduler.run_record(self.dest_dir),
+            report=run_record(self.dest_dir),
         )
 
 
+def _sources(reads: dict[str, list[Task]]) -> list[Lines | Slice]:
+    return [source for tasks in reads.values() for task in tasks for source in task.inputs]
+
+
+def _parts(reads: dict[str, list[Task]]) -> list[Part]:
+    lines = [source for source in _sources(reads) if isinstance(source, Lines)]
+    return [part for source in lines for part in source.parts]
+
+
 def _is_small(reads: dict[str, list[Task]]) -> bool:
-    sources = [source for tasks in reads.values() for task in tasks for source in task.inputs]
-    records = sum(len(source.records) for source in sources if isinstance(source, Slice))
-    parts = [part for source in sources if isinstance(source, Lines) for part in source.parts]
-    size = sum(os.path.getsize(path) for path in {part.path for part in parts})
-    return size <= _SMALL_BYTES and records <= _SMALL_RECORDS
+    slices = [source for source in _sources(reads) if isinstance(source, Slice)]
+    sizes = {part.path: part.file.size for part in _parts(reads)}
+    known = sum(size or 0 for size in sizes.values())
+    records = sum(len(source.records) for source in slices)
+    return known <= _SMALL_BYTES and records <= _SMALL_RECORDS and None not in sizes.values()
+
+
+def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
+    """Tells of files that keep one worker busy when the others have long been done."""
+    total = sum(task.weight for tasks in reads.values() for task in tasks)
+    for part in _parts(reads):
+        size = part.file.size or 0
+        if part.end is None and size >= _LONG_BYTES and size * workers > total:
+            print(
+                f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
+                "which a single worker has to read while the others wait; recompress it with pzstd "
+                "or bgzip, whose files are read in parts, or cut it into several files",
+                file=sys.stderr,
+            )
 
 
 def _warn_of_parse_errors(progress: scheduler.Progress) -> None:

@@ -13,6 +13,7 @@ import attrs
 from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.manifest import Manifest, Shard, read_manifest
+from gaia.io.stores import Store, local_path, store_of, url_of
 from gaia.pipeline.fields import SCALARS, Field
 from gaia.pipeline.names import UnsupportedTypeError, type_name
 from gaia.pipeline.records import record_type, same_shape, why_not
@@ -29,6 +30,7 @@ class Table(Generic[T]):
     path: str
     type: Any
     _manifest: Manifest
+    _store: Store | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ class Table(Generic[T]):
         return polars.from_arrow(self.to_arrow())
 
     def _shard_records(self, number: int) -> Iterator[T]:
-        source = shard_lines(self._manifest, self.path, number)
+        source = shard_lines(self._manifest, self.path, self._store, number)
         codec = codec_for(source, self.type)
         for part in source.parts:
             reader = _core.RecordReader(open_lines(source, part), codec)
@@ -150,20 +152,39 @@ class RunResult:
 
 
 @overload
-def read_table(path: str | os.PathLike[str]) -> Table[Any]: ...
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    storage_options: dict[str, Any] | None = None,
+    filesystem: Any = None,
+) -> Table[Any]: ...
 
 
 @overload
-def read_table(path: str | os.PathLike[str], type: type[T]) -> Table[T]: ...
+def read_table(
+    path: str | os.PathLike[str],
+    type: type[T],
+    *,
+    storage_options: dict[str, Any] | None = None,
+    filesystem: Any = None,
+) -> Table[T]: ...
 
 
-def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
-    """Opens a table by its folder.
+def read_table(
+    path: str | os.PathLike[str],
+    type: Any = None,
+    *,
+    storage_options: dict[str, Any] | None = None,
+    filesystem: Any = None,
+) -> Table[Any]:
+    """Opens a table by its folder. Its shards are read when their records are asked for.
 
     Args:
-        path: The folder, which has a `manifest.json`.
+        path: The folder, which has a `manifest.json`: a local path or a URL.
         type: The type of the records. Without it, the class that wrote the table is used where the
             program has it, and otherwise a class with the same fields is made.
+        storage_options: Options for the file system of a URL, as fsspec takes them.
+        filesystem: An fsspec file system to use instead.
 
     Raises:
         TableError: The folder is no table, or its records are not of that type.
@@ -177,19 +198,21 @@ def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
     ...     sorted(gaia.read_table(f"{folder}/names").records())
     ['ada', 'bob']
     """
-    folder = os.path.abspath(os.path.expanduser(os.fspath(path)))
-    manifest = read_manifest(folder)
+    given = os.fspath(path)
+    store = store_of(given, storage_options, filesystem)
+    folder = local_path(given) if store is None else url_of(given, store)
+    manifest = read_manifest(folder, store)
     schema = manifest.record
     if type is None:
         type = _known_type(schema) or _made_type(schema, manifest.format, folder)
-        return Table(folder, type, manifest)
+        return Table(folder, type, manifest, store)
     try:
         fits = same_shape(type, schema)
     except UnsupportedTypeError as error:
         raise TableError(str(error)) from None
     if not fits:
         raise TableError(f"table {folder} {why_not(type, schema)}")
-    return Table(folder, type, manifest)
+    return Table(folder, type, manifest, store)
 
 
 def _known_type(schema: dict[str, Any]) -> Any:

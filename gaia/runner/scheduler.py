@@ -1,10 +1,7 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
-import fcntl
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -12,11 +9,12 @@ from typing import Any, TypeVar
 
 import attrs
 
-from gaia.errors import InputError, OutputError
+from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Frame
-from gaia.io.commit import Layout, ShardJob, check_replaceable, make_shards, publish
-from gaia.io.files import reason
+from gaia.io.commit import Layout, ShardJob, make_shards
+from gaia.io.destination import Destination
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
+from gaia.io.stores import explain
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
@@ -27,8 +25,6 @@ from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
 
 X = TypeVar("X")
 
-OWN = "_gaia"
-_LOCK = "lock"
 _SHOWN_ERRORS = 5
 
 
@@ -66,83 +62,62 @@ def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
     return reads
 
 
-def prepare(plan: Plan, reads: dict[str, list[Task]], dest: str) -> None:
+def prepare(plan: Plan, reads: dict[str, list[Task]], place: Destination) -> None:
     """Makes the destination, and refuses to write over what is no table, or is read.
 
     Raises:
         OutputError: The destination cannot be written, or a table's place is taken.
     """
-    if os.path.exists(dest) and not os.path.isdir(dest):
-        raise OutputError(f"expected a folder as dest_dir, but {dest} is a file")
-    try:
-        os.makedirs(os.path.join(dest, OWN), exist_ok=True)
-        _sweep(os.path.join(dest, OWN))
-    except OSError as error:
-        raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
-    paths = {
-        part.path
+    parts = [
+        part
         for tasks in reads.values()
         for task in tasks
         for source in task.inputs
         if isinstance(source, Lines)
         for part in source.parts
-    }
-    # A folder is resolved once, however many files of it are read.
-    folders = {os.path.dirname(path) for path in paths}
-    real = {folder: os.path.realpath(folder) for folder in folders}
-    read = {
-        os.path.realpath(path)
-        if os.path.islink(path)
-        else os.path.join(real[os.path.dirname(path)], os.path.basename(path))
-        for path in paths
-    }
-    for stage in plan.stages:
-        for table in stage.tables():
-            folder = os.path.join(dest, table.name)
-            check_replaceable(folder)
-            inside = os.path.join(os.path.realpath(folder), "")
-            if any(path.startswith(inside) for path in read):
-                raise OutputError(
-                    f"{folder} is read by this run, which writes table `{table.name}` there; "
-                    "choose another dest_dir or name"
-                )
+    ]
+    tables = [table.name for stage in plan.stages for table in stage.tables()]
+    place.prepare(tables, {part.path for part in parts})
 
 
-def execute(plan: Plan, reads: dict[str, list[Task]], engine: Engine, dest: str) -> Progress:
+def execute(
+    plan: Plan, reads: dict[str, list[Task]], engine: Engine, place: Destination
+) -> Progress:
     """Runs all stages. What a failed run was about to write is removed.
 
     Raises:
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    scratch = os.path.join(dest, OWN, f"run-{os.urandom(4).hex()}")
-    run = _Execution(plan.pipeline, engine, dest, scratch)
-    lock = None
+    run = _Execution(plan, engine, place)
     try:
-        os.mkdir(scratch)
-        lock = os.open(os.path.join(scratch, _LOCK), os.O_CREAT | os.O_RDWR)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        place.open()
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
-        _write_record(plan, run.progress, time.perf_counter() - begin, dest)
+        record = _record(plan, run.progress, time.perf_counter() - begin)
+        place.write_record(record)
+    except GaiaError:
+        raise
     except OSError as error:
-        raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
+        raise OutputError(explain(error, "write to", place.url)) from None
+    except Exception as error:
+        # Clients of stores raise whatever they like.
+        if "://" not in place.url:
+            raise
+        raise OutputError(explain(error, "write to", place.url)) from None
     finally:
         engine.close()
-        if lock is not None:
-            os.close(lock)
-        shutil.rmtree(scratch, ignore_errors=True)
+        place.close()
     return run.progress
 
 
 @attrs.define
 class _Execution:
-    """A run on its way: `scratch` holds what nobody is to see yet."""
+    """A run on its way: `place` holds what nobody is to see yet."""
 
-    pipeline: str
+    plan: Plan
     engine: Engine
-    dest: str
-    scratch: str
+    place: Destination
     progress: Progress = attrs.field(factory=Progress)
 
     def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
@@ -151,12 +126,13 @@ class _Execution:
         begin = time.perf_counter()
         progress = self.progress
         if tasks is None:
-            tasks = join_tasks(stage, progress.manifests, self.dest)
-        bundles = tempfile.mkdtemp(prefix="bundles-", dir=self.scratch)
+            folders = {name: self.place.folder(name) for name in progress.manifests}
+            tasks = join_tasks(stage, progress.manifests, folders)
+        bundles = self.place.scratch()
         setup = Setup(
             # The source stays here: it may be large, and tasks carry their parts of it.
             stage=attrs.evolve(stage, source=None),
-            run=Run(self.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
+            run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=bundles,
         )
         reports = sorted(self.engine.map(run_task, setup, tasks), key=lambda report: report.task)
@@ -165,7 +141,7 @@ class _Execution:
             counters.update(report.counters)
         made = {table: self.commit(table, reports, dict(counters)) for table in stage.tables()}
         for table, manifest in made.items():
-            publish(os.path.join(self.scratch, table.name), os.path.join(self.dest, table.name))
+            self.place.publish(table.name, manifest)
             progress.manifests[table.name] = manifest
         shutil.rmtree(bundles)
         progress.counters.update(counters)
@@ -184,9 +160,9 @@ class _Execution:
         )
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
-        """Turns the bundles of a stage's tasks into the table's folder, still in scratch."""
-        folder = os.path.join(self.scratch, table.name)
-        os.mkdir(folder)
+        """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
+        joined = {entry.table for stage in self.plan.stages for entry in stage.inputs}
+        folder, upload = self.place.begin(table.name, keep=table.name in joined)
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -195,6 +171,7 @@ class _Execution:
             level=table.level,
             shards=table.shards,
             max_shard_bytes=table.max_shard_bytes,
+            upload=upload,
         )
         batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
         made = self.engine.map(make_shards, layout, batches)
@@ -245,24 +222,8 @@ def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
 
 
-def _sweep(folder: str) -> None:
-    """Removes what killed runs left: scratch folders whose lock nobody holds any more."""
-    for name in os.listdir(folder):
-        try:
-            lock = os.open(os.path.join(folder, name, _LOCK), os.O_RDWR)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-        except BlockingIOError:
-            pass  # That run goes on.
-        finally:
-            os.close(lock)
-
-
-def _write_record(plan: Plan, progress: Progress, elapsed: float, dest: str) -> None:
-    """The run's own record, `_gaia/run.json`: what ran, how long, what was counted."""
+def _record(plan: Plan, progress: Progress, elapsed: float) -> bytes:
+    """The run's own record: what ran, how long, what was counted."""
     content = {
         "pipeline": plan.pipeline,
         "elapsed": elapsed,
@@ -276,13 +237,4 @@ def _write_record(plan: Plan, progress: Progress, elapsed: float, dest: str) -> 
             for name, manifest in progress.manifests.items()
         },
     }
-    path = run_record(dest)
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-    os.replace(f"{path}.new", path)
-
-
-def run_record(dest: str) -> str:
-    """The path of a run's own record."""
-    return os.path.join(dest, OWN, "run.json")
+    return (json.dumps(content, indent=1) + "\n").encode()

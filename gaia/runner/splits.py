@@ -1,12 +1,16 @@
 """Cutting a stage's input into tasks."""
 
-import os
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
+
 from gaia.errors import TableError
-from gaia.io.files import InputFile, expand
+from gaia.io.files import InputFile, expand, reading
+from gaia.io.frames import before, frame_starts
 from gaia.io.manifest import Manifest, read_manifest
+from gaia.io.stores import Store, at_once, join, store_of
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
 from gaia.pipeline.records import same_shape, why_not
@@ -23,13 +27,15 @@ _TASKS_PER_WORKER = 8
 _SLIVER = 1 << 16
 # What a compressed file counts for when tasks are made of a similar size.
 _EXPANSION = 4
+# A compressed file below this size is not worth cutting.
+_SMALL_FILE = 2 << 20
 
 
 def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> list[Task]:
     """The tasks of a stage that reads.
 
-    Plain files are cut where a task has enough, and small files are put together; a compressed file
-    is never cut. See `split_sizes` for how much is enough.
+    Files are cut where a task has enough, and small files are put together; a compressed file is
+    cut only where it is known to have frames. See `split_sizes` for how much is enough.
 
     Raises:
         InputError: An input is missing or unreadable.
@@ -38,16 +44,77 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     if isinstance(source, Records):
         return _record_tasks(source.records, workers)
     if isinstance(source, StoredTable):
-        return _table_tasks(source.path, tp)
-    found = [(spec, expand(spec.glob)) for spec in source.specs]
+        return _table_tasks(source, tp, workers)
     splittable = can_split(source.encoding)
-    sizes = split_sizes(sum(_weight(file) for _, files in found for file in files), workers)
+    access = source.access
+    found = []
+    for spec in source.specs:
+        files = expand(spec.glob, store_of(spec.glob, access.storage_options, access.filesystem))
+        found.append((spec, _measured(files, splittable)))
+    sizes = split_sizes(sum(file.weight for _, files in found for file in files), workers)
     tasks: list[Task] = []
-    for spec, files in found:
-        for parts in _cut(files, sizes, splittable):
-            lines = Lines(parts, source.format, source.encoding, source.errors, source.skip_header)
-            tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata))
+    for spec, measured in found:
+        for parts, weight in _cut(measured, sizes):
+            lines = Lines(
+                parts,
+                source.format,
+                source.encoding,
+                source.errors,
+                source.skip_header,
+                skip_damaged=source.skip_damaged,
+            )
+            tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata, weight))
     return tasks
+
+
+@attrs.frozen
+class _Measured:
+    """A file, and where it can be cut: `starts` are places to enter a compressed one. A file that
+    cannot be cut has no `length`."""
+
+    file: InputFile
+    weight: int
+    length: int | None = None
+    starts: list[tuple[int, int]] | None = None
+
+    def cut(self, wanted: int) -> int:
+        """The first position in the content, from the wanted one on, at which it can be cut."""
+        assert self.length is not None
+        if self.starts is not None:
+            found = bisect_left(self.starts, wanted, key=lambda start: start[1])
+            wanted = self.starts[min(found, len(self.starts) - 1)][1]
+        return min(wanted, self.length)
+
+    def part(self, start: int, end: int) -> Part:
+        """The range of the content."""
+        if self.starts is None:
+            return Part(self.file, start, end)
+        offset, origin = before(self.starts, start)
+        until = self.starts[bisect_left(self.starts, end, key=lambda entry: entry[1])][0]
+        return Part(self.file, start, end, offset, origin, until)
+
+
+def _measured(files: list[InputFile], splittable: bool) -> list[_Measured]:
+    def measure(file: InputFile) -> _Measured:
+        size = file.size or 0
+        plain = file.compression == "none"
+        weight = size if plain else size * _EXPANSION
+        if not splittable or file.small or file.size is None:
+            return _Measured(file, weight)
+        if plain:
+            return _Measured(file, weight, size)
+        if size >= _SMALL_FILE and (starts := _starts(file)):
+            return _Measured(file, starts[-1][1], starts[-1][1], starts)
+        return _Measured(file, weight)
+
+    if any(file.store for file in files):
+        return at_once(measure, files)
+    return [measure(file) for file in files]
+
+
+def _starts(file: InputFile) -> list[tuple[int, int]] | None:
+    with reading(file.path):
+        return frame_starts(file.source(), file.compression)
 
 
 def split_sizes(total: int, workers: int) -> Iterator[int]:
@@ -66,30 +133,35 @@ def split_sizes(total: int, workers: int) -> Iterator[int]:
         left = max(0, left - size * workers)
 
 
-def join_tasks(stage: Stage, manifests: dict[str, Manifest], dest: str) -> list[Task]:
+def join_tasks(stage: Stage, manifests: dict[str, Manifest], folders: dict[str, str]) -> list[Task]:
     """The tasks of a join: one for each shard, the largest first, so that none is left over when
-    the others are done."""
+    the others are done. `folders` are those of the tables on this machine."""
 
     def lines(entry: Input, shard: int) -> Lines:
-        return shard_lines(manifests[entry.table], os.path.join(dest, entry.table), shard)
+        return shard_lines(manifests[entry.table], folders[entry.table], None, shard)
 
     def size(shard: int) -> int:
         return sum(manifests[entry.table].shards[shard].raw_bytes for entry in stage.inputs)
 
     return [
-        Task(shard, tuple(lines(entry, shard) for entry in stage.inputs), shard)
+        Task(shard, tuple(lines(entry, shard) for entry in stage.inputs), shard, weight=size(shard))
         for shard in sorted(range(stage.shards or 0), key=size, reverse=True)
     ]
 
 
-def shard_lines(manifest: Manifest, folder: str, shard: int) -> Lines:
+def shard_lines(manifest: Manifest, folder: str, store: Store | None, shard: int) -> Lines:
     """How shard number `shard` of a table, in the manifest's order, is read."""
-    files = manifest.shards[shard].files
-    parts = tuple(
-        Part(os.path.join(folder, file.path), manifest.compression, size=file.size)
-        for file in files
-    )
+    parts = tuple(Part(file) for file in _shard_files(manifest, folder, store, shard))
     return Lines(parts, Format(manifest.format), ours=True)
+
+
+def _shard_files(
+    manifest: Manifest, folder: str, store: Store | None, shard: int
+) -> list[InputFile]:
+    return [
+        InputFile(join(folder, file.path), file.size, manifest.compression, store)
+        for file in manifest.shards[shard].files
+    ]
 
 
 def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
@@ -101,51 +173,54 @@ def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
     ]
 
 
-def _table_tasks(path: str, tp: Any) -> list[Task]:
-    manifest = read_manifest(path)
+def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
+    """Tasks of a shard, or of a part of one where it is large, each."""
+    access = source.access
+    store = store_of(source.path, access.storage_options, access.filesystem)
+    manifest = read_manifest(source.path, store)
     if not same_shape(tp, manifest.record):
-        raise TableError(f"table {path} {why_not(tp, manifest.record)}")
-    return [
-        Task(
-            number,
-            (shard_lines(manifest, path, number),),
-            shard.key if isinstance(shard.key, int) else None,
-        )
-        for number, shard in enumerate(manifest.shards)
+        raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
+    shards = [
+        _measured(_shard_files(manifest, source.path, store, number), splittable=True)
+        for number in range(len(manifest.shards))
     ]
-
-
-def _weight(file: InputFile) -> int:
-    return file.size if file.compression == "none" else file.size * _EXPANSION
+    sizes = split_sizes(sum(file.weight for files in shards for file in files), workers)
+    tasks: list[Task] = []
+    for shard, files in zip(manifest.shards, shards, strict=True):
+        for parts, weight in _cut(files, sizes):
+            lines = Lines(parts, Format(manifest.format), ours=True)
+            key = shard.key if isinstance(shard.key, int) else None
+            tasks.append(Task(len(tasks), (lines,), key, weight=weight))
+    return tasks
 
 
 def _cut(
-    files: Sequence[InputFile], sizes: Iterator[int], splittable: bool
-) -> Iterator[tuple[Part, ...]]:
-    """What each task reads of some files."""
+    files: Sequence[_Measured], sizes: Iterator[int]
+) -> Iterator[tuple[tuple[Part, ...], int]]:
+    """What each task reads of some files, and how much that is."""
     size = next(sizes)
     group: list[Part] = []
     held = 0
     for file in files:
-        if file.compression != "none" or not splittable:
-            if group and held + _weight(file) > size:
-                yield tuple(group)
+        if file.length is None:
+            if group and held + file.weight > size:
+                yield tuple(group), held
                 group, held, size = [], 0, next(sizes)
-            group.append(Part(file.path, file.compression))
-            held += _weight(file)
+            group.append(Part(file.file))
+            held += file.weight
             continue
         start = 0
         while True:
-            end = start + size - held
-            if end > file.size - _SLIVER:
-                end = file.size
-            group.append(Part(file.path, file.compression, start, end))
+            end = file.cut(start + size - held)
+            if end > file.length - _SLIVER:
+                end = file.length
+            group.append(file.part(start, end))
             held += end - start
             if held >= size:
-                yield tuple(group)
+                yield tuple(group), held
                 group, held, size = [], 0, next(sizes)
-            if end == file.size:
+            if end == file.length:
                 break
             start = end
     if group:
-        yield tuple(group)
+        yield tuple(group), held

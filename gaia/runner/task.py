@@ -35,12 +35,16 @@ COMBINE_BYTES = 128 << 20
 
 @attrs.frozen
 class Task:
-    """A unit of work, retry and resume: one input for a read, one for each table of a join."""
+    """A unit of work, retry and resume: one input for a read, one for each table of a join.
+
+    `weight` is about how many bytes that is, decompressed.
+    """
 
     number: int
     inputs: tuple[Lines | Slice, ...]
     shard: int | None = None
     metadata: Any = None
+    weight: int = 0
 
 
 @attrs.frozen
@@ -245,6 +249,10 @@ class _TaskRun:
             lines = open_lines(source, part)
             try:
                 count += _core.feed_lines(lines, codec, target, not source.ours)
+            except InputError as error:
+                if not source.skip_damaged or self.state.blame(error):
+                    raise
+                self.state.count_error(str(error))
             except OSError as error:
                 if self.state.blame(error):
                     raise

@@ -10,6 +10,7 @@ mod consumer;
 mod context;
 mod escape;
 mod feed;
+mod frames;
 mod grouping;
 mod groups;
 mod joint;
@@ -27,6 +28,7 @@ mod sharding;
 mod state;
 mod swap;
 mod text;
+mod unzstd;
 mod value;
 
 use pyo3::prelude::*;
@@ -47,6 +49,8 @@ mod _core {
     #[pymodule_export]
     use crate::feed::{RecordReader, feed_lines, feed_records};
     #[pymodule_export]
+    use crate::frames::frame_starts;
+    #[pymodule_export]
     use crate::joint::Joint;
     #[pymodule_export]
     use crate::lines::Lines;
@@ -62,4 +66,6 @@ mod _core {
     use crate::state::TaskState;
     #[pymodule_export]
     use crate::swap::swap;
+    #[pymodule_export]
+    use crate::unzstd::Unzstd;
 }

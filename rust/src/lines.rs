@@ -1,9 +1,10 @@
 //! Lines of a byte range of an input.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -16,22 +17,28 @@ const BLOCK: usize = 256 * 1024;
 const LONGEST: usize = 3 << 30;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines that start in `[start, end)` of a local file (given by its path), or of a whole zstd file
-/// or an iterator of bytes (`start` is 0). So every line belongs to exactly one of the ranges into
-/// which an input is cut, wherever the cuts fall.
+/// The lines that start in `[start, end)` of the content of a local file (given by its path), as it
+/// is or compressed by zstd, or of an iterator of bytes. So every line belongs to exactly one of the
+/// ranges into which an input is cut, wherever the cuts fall.
+///
+/// Content that cannot be entered anywhere is read from `origin` on, which is before `start`: a zstd
+/// file from the frame at byte `offset`.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Lines(GilCell<LineReader>);
 
 #[pymethods]
 impl Lines {
     #[new]
-    #[pyo3(signature = (source, start=0, end=None, *, zstd=false, skip_header=false, skip_bom=false,
-                        crlf=false))]
+    #[pyo3(signature = (source, start=0, end=None, *, zstd=false, offset=0, origin=0,
+                        skip_header=false, skip_bom=false, crlf=false))]
+    #[expect(clippy::too_many_arguments, reason = "all are named by the one caller")]
     fn new(
         source: &Bound<'_, PyAny>,
         start: u64,
         end: Option<u64>,
         zstd: bool,
+        offset: u64,
+        origin: u64,
         skip_header: bool,
         skip_bom: bool,
         crlf: bool,
@@ -39,12 +46,16 @@ impl Lines {
         // A range that does not start the input begins one byte early: if that byte ends a line,
         // the next line is the range's own; if not, it is the previous range's.
         let base = start.saturating_sub(1);
+        let mut surplus = base.saturating_sub(origin);
         let blocks = if source.is_instance_of::<PyString>() {
-            let mut file = File::open(source.extract::<std::path::PathBuf>()?)?;
+            let path = source.extract::<std::path::PathBuf>()?;
+            let mut file = File::open(&path)?;
             if zstd {
-                Blocks::Zstd(Box::new(zstd::Decoder::new(file)?))
+                file.seek(SeekFrom::Start(offset))?;
+                Blocks::Zstd(Box::new(zstd::Decoder::new(file)?), path)
             } else {
                 file.seek(SeekFrom::Start(base))?;
+                surplus = 0;
                 Blocks::File(file)
             }
         } else {
@@ -52,6 +63,7 @@ impl Lines {
         };
         Ok(Self(GilCell::new(LineReader {
             blocks,
+            surplus,
             buffer: Vec::new(),
             lent: Arc::default(),
             head: 0,
@@ -79,6 +91,8 @@ impl Lines {
 
 pub struct LineReader {
     blocks: Blocks,
+    /// So many bytes of the content come before the buffer's first.
+    surplus: u64,
     buffer: Vec<u8>,
     /// The last block; its memory is used again once nobody else holds it.
     lent: Arc<Vec<u8>>,
@@ -94,7 +108,7 @@ pub struct LineReader {
 
 enum Blocks {
     File(File),
-    Zstd(Box<zstd::Decoder<'static, BufReader<File>>>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<File>>>, PathBuf),
     Iterator(Py<PyIterator>),
 }
 
@@ -246,19 +260,32 @@ impl LineReader {
         self.scanned -= self.head;
         self.head = 0;
         let kept = self.buffer.len();
+        loop {
+            self.read(py)?;
+            let more = self.buffer.len() > kept;
+            let surplus = self.surplus.min((self.buffer.len() - kept) as u64);
+            if surplus > 0 {
+                self.buffer.drain(kept..kept + surplus as usize);
+                self.surplus -= surplus;
+            }
+            if self.buffer.len() > kept || !more {
+                py.check_signals()?;
+                return Ok(more);
+            }
+        }
+    }
+
+    fn read(&mut self, py: Python<'_>) -> PyResult<()> {
         match &mut self.blocks {
             Blocks::File(file) => {
                 let buffer = &mut self.buffer;
                 py.detach(|| read_some(file, buffer))?;
             }
-            Blocks::Zstd(decoder) => {
+            Blocks::Zstd(decoder, path) => {
                 let buffer = &mut self.buffer;
                 buffer.reserve(BLOCK);
                 let read = py.detach(|| decoder.take(BLOCK as u64).read_to_end(buffer));
-                read.map_err(|error| match error.raw_os_error() {
-                    Some(_) => error.into(),
-                    None => PyValueError::new_err(format!("zstd data: {error}")),
-                })?;
+                read.map_err(|error| damage(py, &error, decoder.get_ref(), path))?;
             }
             Blocks::Iterator(blocks) => {
                 while let Some(block) = blocks.bind(py).clone().next() {
@@ -271,9 +298,27 @@ impl LineReader {
                 }
             }
         }
-        py.check_signals()?;
-        Ok(self.buffer.len() > kept)
+        Ok(())
     }
+}
+
+/// What failed when a zstd file was read: the system, or the data.
+fn damage(py: Python<'_>, error: &io::Error, read: &BufReader<File>, path: &Path) -> PyErr {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code).into();
+    }
+    let at = read.get_ref().stream_position().unwrap_or(0) - read.buffer().len() as u64;
+    let path = path.display();
+    let why = if error.kind() == io::ErrorKind::UnexpectedEof {
+        format!("{path} ends early: its last zstd frame stops at byte {at}")
+    } else {
+        format!("{path} is damaged: zstd data at or before byte {at}: {error}")
+    };
+    let input_error = py
+        .import("gaia.errors")
+        .and_then(|errors| errors.getattr("InputError"))
+        .and_then(|class| class.call1((why,)));
+    input_error.map_or_else(|error| error, PyErr::from_value)
 }
 
 /// Reads a block, or what there is of it, behind what the buffer holds.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pyo3::exceptions::{PyBaseException, PyException};
+use pyo3::exceptions::{PyBaseException, PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -106,6 +106,11 @@ impl TaskState {
     fn spoiled(&self, py: Python<'_>) -> PyResult<Option<Py<PyBaseException>>> {
         let errors = self.errors.borrow_mut(py)?;
         Ok(errors.spoiled.as_ref().map(|error| error.clone_ref(py)))
+    }
+
+    /// Counts a record, or a part of a file, that cannot be read.
+    fn count_error(&self, py: Python<'_>, message: String) -> PyResult<()> {
+        self.parse_error(py, PyValueError::new_err(message))
     }
 
     /// How many records failed to parse, and file, position and message of the first.

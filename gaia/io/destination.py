@@ -1,0 +1,318 @@
+"""Destinations: where the tables of a run go, and how a finished one takes its place."""
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from typing import Protocol
+
+from gaia.errors import OutputError, TableError
+from gaia.io.commit import check_replaceable, publish
+from gaia.io.files import reason
+from gaia.io.manifest import (
+    COUNTERS,
+    MANIFEST,
+    Manifest,
+    kept_files,
+    packed,
+    parsed,
+    unfinished,
+)
+from gaia.io.stores import Store, at_once, explain, join
+from gaia.io.upload import Upload
+
+OWN = "_gaia"
+_LOCK = "lock"
+
+
+class Destination(Protocol):
+    """The folder of a run's tables. One object is used for one run."""
+
+    url: str
+
+    def prepare(self, tables: Iterable[str], inputs: Iterable[str]) -> None:
+        """Refuses tables whose place is taken by something else, or read by this run.
+
+        Raises:
+            OutputError: One of these, or the destination cannot be written.
+        """
+
+    def open(self) -> None:
+        """Begins the run: from here on, `close` has something to clean up."""
+
+    def scratch(self) -> str:
+        """A new folder on this machine, for bundles."""
+
+    def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
+        """A new folder on this machine in which a table's files are made, and where they are then
+        sent. With `keep` they can be read on this machine until the run ends."""
+
+    def publish(self, table: str, manifest: Manifest) -> None:
+        """Puts a finished table in its place. Readers see the old one or the new one."""
+
+    def folder(self, table: str) -> str:
+        """Where a published table is read in this run."""
+
+    def write_record(self, content: bytes) -> None:
+        """Writes the run's own record."""
+
+    def close(self) -> None:
+        """Removes what is left of tables that were not published."""
+
+
+class LocalDestination:
+    """A folder of this machine. `scratch_dir` may be on another disk."""
+
+    def __init__(self, path: str, scratch_dir: str | None = None) -> None:
+        self.url = path
+        self._scratch_dir = scratch_dir
+        self._hidden = os.path.join(path, OWN, f"run-{os.urandom(4).hex()}")
+        self._scratch = self._hidden
+        self._lock: int | None = None
+
+    def prepare(self, tables: Iterable[str], inputs: Iterable[str]) -> None:
+        """See `Destination.prepare`."""
+        dest = self.url
+        if os.path.exists(dest) and not os.path.isdir(dest):
+            raise OutputError(f"expected a folder as dest_dir, but {dest} is a file")
+        try:
+            os.makedirs(os.path.join(dest, OWN), exist_ok=True)
+            _sweep(os.path.join(dest, OWN))
+        except OSError as error:
+            raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
+        read = _real_paths(inputs)
+        for table in tables:
+            folder = os.path.join(dest, table)
+            check_replaceable(folder)
+            inside = os.path.join(os.path.realpath(folder), "")
+            if any(path.startswith(inside) for path in read):
+                raise OutputError(_taken(folder, table))
+
+    def open(self) -> None:
+        """See `Destination.open`."""
+        os.mkdir(self._hidden)
+        self._lock = os.open(os.path.join(self._hidden, _LOCK), os.O_CREAT | os.O_RDWR)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        if self._scratch_dir is not None:
+            self._scratch = scratch_folder(self._scratch_dir)
+
+    def scratch(self) -> str:
+        """See `Destination.scratch`."""
+        return tempfile.mkdtemp(prefix="bundles-", dir=self._scratch)
+
+    def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
+        """See `Destination.begin`."""
+        folder = os.path.join(self._hidden, table)
+        os.mkdir(folder)
+        return folder, None
+
+    def publish(self, table: str, manifest: Manifest) -> None:
+        """See `Destination.publish`."""
+        publish(os.path.join(self._hidden, table), os.path.join(self.url, table))
+
+    def folder(self, table: str) -> str:
+        """See `Destination.folder`."""
+        return os.path.join(self.url, table)
+
+    def write_record(self, content: bytes) -> None:
+        """See `Destination.write_record`."""
+        path = run_record(self.url)
+        with open(f"{path}.new", "wb") as file:
+            file.write(content)
+        os.replace(f"{path}.new", path)
+
+    def close(self) -> None:
+        """See `Destination.close`."""
+        if self._lock is not None:
+            os.close(self._lock)
+        for folder in {self._scratch, self._hidden}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class StoreDestination:
+    """A folder of a store, such as `gs://bucket/out`.
+
+    Where there is no table yet, files are sent to their final names, beside a manifest that says
+    that it is not finished. An old table stays as it is until all files of the new one are in the
+    store; then these are copied within the store.
+    """
+
+    def __init__(self, url: str, store: Store, scratch_dir: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._store = store
+        self._scratch_dir = scratch_dir
+        self._hidden = join(self.url, OWN, f"run-{os.urandom(4).hex()}")
+        self._scratch: str | None = None
+        # Tables that are being written: where their files go meanwhile, and the files in the place
+        # of each that are not the table's.
+        self._begun: dict[str, tuple[str, list[str]]] = {}
+        self._opened = False
+
+    def prepare(self, tables: Iterable[str], inputs: Iterable[str]) -> None:
+        """See `Destination.prepare`."""
+        if self._store.scheme in ("http", "https"):
+            raise OutputError(f"{self.url} can only be read; expected a folder to write to")
+        probe = join(self._hidden, "probe")
+        read = list(inputs)
+        try:
+            self._store.call("pipe_file", probe, b"")
+            self._store.call("rm_file", probe)
+            for table in tables:
+                folder = join(self.url, table)
+                if any(path.startswith(f"{folder}/") for path in read):
+                    raise OutputError(_taken(folder, table))
+                self._files(table)
+        except OutputError:
+            raise
+        except Exception as error:
+            raise OutputError(explain(error, "write to", self.url)) from None
+
+    def open(self) -> None:
+        """See `Destination.open`."""
+        self._scratch = scratch_folder(self._scratch_dir)
+        self._opened = True
+
+    def scratch(self) -> str:
+        """See `Destination.scratch`."""
+        return tempfile.mkdtemp(prefix="bundles-", dir=self._scratch)
+
+    def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
+        """See `Destination.begin`."""
+        finished, kept = self._files(table)
+        final = join(self.url, table)
+        target = join(self._hidden, table) if finished else final
+        self._begun[table] = (target, kept)
+        if not finished:
+            self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
+        os.mkdir(self.folder(table))
+        parts = join(self._hidden, "parts")
+        return self.folder(table), Upload(self._store, target, parts, keep)
+
+    def publish(self, table: str, manifest: Manifest) -> None:
+        """See `Destination.publish`."""
+        final = join(self.url, table)
+        target, kept = self._begun[table]
+        files = [file.path for shard in manifest.shards for file in shard.files] + [COUNTERS]
+        counters = os.path.join(self.folder(table), COUNTERS)
+        Upload(self._store, target, "", keep=True).all([(counters, COUNTERS)])
+        if target != final:
+            self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
+            at_once(
+                lambda name: self._store.call("cp_file", join(target, name), join(final, name)),
+                files,
+            )
+        self._store.call("pipe_file", join(final, MANIFEST), packed(manifest))
+        del self._begun[table]
+        own = {join(final, name) for name in [*files, *kept, MANIFEST]}
+        self._store.remove(url for url in self._store.below(final) if url not in own)
+
+    def folder(self, table: str) -> str:
+        """See `Destination.folder`."""
+        assert self._scratch is not None
+        return os.path.join(self._scratch, table)
+
+    def write_record(self, content: bytes) -> None:
+        """See `Destination.write_record`."""
+        self._store.call("pipe_file", run_record(self.url), content)
+
+    def close(self) -> None:
+        """See `Destination.close`."""
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        if not self._opened:
+            return
+        try:
+            left = self._store.below(self._hidden)
+            for table, (target, kept) in self._begun.items():
+                final = join(self.url, table)
+                if target == final:
+                    names = {join(final, name) for name in kept}
+                    left += [url for url in self._store.below(final) if url not in names]
+            self._store.remove(left)
+        except Exception as error:
+            # What stopped the run is to be seen, and not that cleaning up failed as well.
+            why = explain(error, "remove unfinished files from", self.url)
+            print(f"gaia: {why}", file=sys.stderr)
+
+    def _files(self, table: str) -> tuple[bool, list[str]]:
+        """Whether there is a finished table, and which files in its place are not its own."""
+        folder = join(self.url, table)
+        there = {url[len(folder) + 1 :] for url in self._store.below(folder)}
+        if not there:
+            return False, []
+        if MANIFEST not in there:
+            raise OutputError(
+                f"{folder} is to be replaced by a table, but it holds something else ("
+                f"{sorted(there)[0]}); remove it or choose another dest_dir or name"
+            )
+        content = self._store.call("cat_file", join(folder, MANIFEST))
+        kept = kept_files(content)
+        if kept is not None:
+            return False, kept
+        try:
+            manifest = parsed(content, folder)
+        except TableError as error:
+            raise OutputError(
+                f"{folder} is to be replaced by a table, but it holds something else ({error}); "
+                "remove it or choose another dest_dir or name"
+            ) from None
+        own = {file.path for shard in manifest.shards for file in shard.files}
+        return True, sorted(there - own - {MANIFEST, COUNTERS})
+
+
+def scratch_folder(scratch_dir: str | None) -> str:
+    """A new folder for a run's temporary files.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        if scratch_dir is not None:
+            os.makedirs(scratch_dir, exist_ok=True)
+        return tempfile.mkdtemp(prefix="gaia-", dir=scratch_dir)
+    except OSError as error:
+        where = scratch_dir or tempfile.gettempdir()
+        raise OutputError(f"cannot write to scratch_dir {where}: {reason(error)}") from None
+
+
+def run_record(dest: str) -> str:
+    """The path of a run's own record."""
+    return join(dest, OWN, "run.json")
+
+
+def _taken(folder: str, table: str) -> str:
+    return (
+        f"{folder} is read by this run, which writes table `{table}` there; "
+        "choose another dest_dir or name"
+    )
+
+
+def _real_paths(inputs: Iterable[str]) -> set[str]:
+    """Local paths without links. A folder is resolved once, however many files of it are read."""
+    paths = {path for path in inputs if "://" not in path}
+    folders = {os.path.dirname(path) for path in paths}
+    real = {folder: os.path.realpath(folder) for folder in folders}
+    return {
+        os.path.realpath(path)
+        if os.path.islink(path)
+        else os.path.join(real[os.path.dirname(path)], os.path.basename(path))
+        for path in paths
+    }
+
+
+def _sweep(folder: str) -> None:
+    """Removes what killed runs left: scratch folders whose lock nobody holds any more."""
+    for name in os.listdir(folder):
+        try:
+            lock = os.open(os.path.join(folder, name, _LOCK), os.O_RDWR)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        except BlockingIOError:
+            pass  # That run goes on.
+        finally:
+            os.close(lock)

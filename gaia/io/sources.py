@@ -1,0 +1,119 @@
+"""Sources: the bytes of one file, wherever it is."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import attrs
+
+from gaia.io.stores import Store
+
+_BLOCK = 1 << 20
+# Of a remote file, so many ranges of this size are under way at once: enough to hide some tens of
+# milliseconds of latency from a reader of several hundred MB a second.
+_RANGE = 4 << 20
+_RANGES = 6
+# The first ranges are smaller, so that reading begins at once; so is what follows behind the end
+# of a task's part, of which it needs one line.
+_FIRST_RANGE = 256 << 10
+
+
+class Source(Protocol):
+    """A file to read from."""
+
+    @property
+    def path(self) -> str:
+        """The path or URL."""
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes; None where the store does not tell."""
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes `[start, end)`, or as many of them as there are."""
+
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The content from `start` on. What is behind `end` may be asked for, but rarely is."""
+
+
+@attrs.frozen
+class LocalSource:
+    """A file of this machine."""
+
+    path: str
+    size: int
+
+    def read(self, start: int, end: int) -> bytes:
+        """See `Source.read`."""
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """See `Source.blocks`."""
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            while block := file.read(_BLOCK):
+                yield block
+
+
+@attrs.frozen
+class StoreSource:
+    """A file of a store, read by ranges, several of them at once."""
+
+    path: str
+    size: int | None
+    store: Store
+
+    def read(self, start: int, end: int) -> bytes:
+        """See `Source.read`."""
+        if self.size is None:
+            content: bytes = self.store.call("cat_file", self.path)
+            return content[start:end]
+        end = min(end, self.size)
+        return self.store.read(self.path, start, end) if start < end else b""
+
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """See `Source.blocks`."""
+        if self.size is None:
+            yield self.read(start, 1 << 62)
+            return
+        wanted = self.size if end is None else min(end, self.size)
+        pool = ThreadPoolExecutor(_RANGES, thread_name_prefix="gaia-read")
+        under_way: deque[Future[bytes]] = deque()
+        ranges = _ranges(start, wanted)
+        try:
+            while True:
+                for begin, stop in ranges:
+                    under_way.append(pool.submit(self.read, begin, stop))
+                    if len(under_way) == _RANGES:
+                        break
+                if not under_way:
+                    break
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for begin, stop in _ranges(max(start, wanted), self.size):
+            yield self.read(begin, stop)
+
+
+def _ranges(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cuts a range into growing ones."""
+    size = _FIRST_RANGE
+    while start < end:
+        stop = min(start + size, end)
+        yield start, stop
+        start, size = stop, min(2 * size, _RANGE)
+
+
+def source_of(path: str, size: int | None, store: Store | None) -> Source:
+    """The file at a path or URL. Without a `size`, a local file's is looked up.
+
+    Raises:
+        OSError: There is no such local file.
+    """
+    if store is None:
+        return LocalSource(path, os.path.getsize(path) if size is None else size)
+    return StoreSource(path, size, store)
