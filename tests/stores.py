@@ -9,7 +9,8 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,11 +18,23 @@ from urllib.parse import quote, urlsplit
 import attrs
 import pytest
 from children import running
-
-TESTS = Path(__file__).parent
-"""Where the servers are."""
+from fault_proxy import KINDS
 
 GCS_HOST = "STORAGE_EMULATOR_HOST"
+S3_HOST = "AWS_ENDPOINT_URL"
+"""The variables that name the servers."""
+
+_TESTS = Path(__file__).parent
+_MOTO = """
+import logging
+import sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://%s:%s" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
 
 
 @attrs.frozen
@@ -78,6 +91,50 @@ class GcsBucket:
         return _request(self.server, method, f"/_control/buckets/{self.name}{path}", body)
 
 
+@attrs.frozen
+class S3Bucket:
+    """A bucket of an S3 that is simulated."""
+
+    server: str
+    name: str
+    client: Any
+
+    def url(self, path: str = "") -> str:
+        return f"s3://{self.name}/{path}"
+
+    def objects(self) -> dict[str, int]:
+        """The sizes of all complete objects, by name."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+
+    def unfinished_uploads(self) -> int:
+        """How many uploads were begun, and neither completed nor cancelled."""
+        return len(self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", ()))
+
+    def read(self, name: str) -> bytes:
+        found = self.client.get_object(Bucket=self.name, Key=name)
+        return bytes(found["Body"].read())
+
+    def write(self, name: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=name, Body=content)
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which s3fs finds the server, and looks for no other credentials."""
+        return _s3_environment(self.server)
+
+
+def _s3_environment(server: str) -> dict[str, str]:
+    return {
+        S3_HOST: server,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
 def _request(server: str, method: str, path: str, body: bytes | None = None) -> bytes:
     connection = http.client.HTTPConnection(urlsplit(server).netloc)
     try:
@@ -99,20 +156,72 @@ def forget_clients() -> None:
             getattr(sys.modules[module], name).clear_instance_cache()
 
 
+@contextmanager
+def faulty(
+    seed: int,
+    rate: float = 0.1,
+    kinds: Iterable[str] = tuple(KINDS),
+    limit: int | None = None,
+    *,
+    host: str = GCS_HOST,
+) -> Iterator[str]:
+    """Requests fail, as `fault_proxy.KINDS` tells, on their way to the server that the variable
+    `host` names; at most `limit` of them."""
+    args = ["--target", os.environ[host], "--seed", str(seed), "--rate", str(rate)]
+    args += ["--kinds", ",".join(kinds)]
+    args += ["--limit", str(limit)] if limit is not None else []
+    with running(str(_TESTS / "fault_proxy.py"), *args) as url, _environment({host: url}):
+        yield url
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        forget_clients()
+        yield
+        forget_clients()
+
+
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[str]:
-    with running(str(TESTS / "gcs_emulator.py")) as url:
+    with running(str(_TESTS / "gcs_emulator.py")) as url:
         yield url
 
 
 @pytest.fixture
-def gcs(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsBucket]:
+def gcs(gcs_server: str) -> Iterator[GcsBucket]:
     """An empty bucket, on the server that the environment names."""
-    bucket = GcsBucket(gcs_server, f"bucket-{uuid.uuid4().hex[:12]}")
+    bucket = GcsBucket(gcs_server, _new_name())
     bucket.allow("read-write")
-    for name, value in bucket.environment().items():
-        monkeypatch.setenv(name, value)
-    forget_clients()
-    yield bucket
-    forget_clients()
+    with _environment(bucket.environment()):
+        yield bucket
     bucket.configure(latency=0, page_size=1000)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    with running("-c", _MOTO) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: str) -> Any:
+    import boto3
+
+    with _environment(_s3_environment(s3_server)):
+        return boto3.client("s3", endpoint_url=s3_server)
+
+
+@pytest.fixture
+def s3(s3_server: str, s3_client: Any) -> Iterator[S3Bucket]:
+    """An empty bucket, on the server that the environment names."""
+    bucket = S3Bucket(s3_server, _new_name(), s3_client)
+    s3_client.create_bucket(Bucket=bucket.name)
+    with _environment(bucket.environment()):
+        yield bucket
+
+
+def _new_name() -> str:
+    return f"bucket-{uuid.uuid4().hex[:12]}"
