@@ -1,8 +1,17 @@
-"""The order of the tests."""
+"""The order of the tests, and the stores that they share."""
 
 import pytest
 
+pytest_plugins = ["stores"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Last what imports NumPy or Arrow: they start threads, beside which workers are not forked."""
-    items.sort(key=lambda item: item.path.name == "test_columns.py")
+    """Last what starts threads, beside which workers are not forked: clients of stores, then
+    NumPy and Arrow."""
+    items.sort(key=_starts_threads)
+
+
+def _starts_threads(item: pytest.Item) -> int:
+    if item.path.name == "test_columns.py":
+        return 2
+    return int(not {"gcs", "s3"}.isdisjoint(getattr(item, "fixturenames", ())))
