@@ -130,7 +130,10 @@ class Store:
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], limit: float = TIMEOUT
     ) -> Any:
         fs = self.filesystem
-        coroutine = getattr(fs, f"_{method}", None) if getattr(fs, "async_impl", False) else None
+        # A time limit can be set where there is a coroutine. A file system that wraps another one
+        # has them in name only if the other has none.
+        limited = all(getattr(each, "async_impl", False) for each in (fs, getattr(fs, "fs", fs)))
+        coroutine = getattr(fs, f"_{method}", None) if limited else None
         if coroutine is None:
             return getattr(fs, method)(*args, **kwargs)
         from fsspec.asyn import sync
