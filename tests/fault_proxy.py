@@ -123,7 +123,7 @@ class Proxy:
         if kind in _ERRORS:
             async for _ in body:
                 pass
-            return await _send(writer, _error(kind))
+            return await _send(writer, _error(kind, bodyless=head.first.startswith("HEAD ")))
         below, above = await asyncio.open_connection(
             self.target.hostname, self.target.port, limit=_PIECE
         )
@@ -214,14 +214,14 @@ def _reset(writer: asyncio.StreamWriter) -> bool:
     return False
 
 
-def _error(kind: str) -> bytes:
+def _error(kind: str, *, bodyless: bool) -> bytes:
     """A response as Google's to a request that may be tried again."""
     status, message = _ERRORS[kind]
     cause = {"message": message, "domain": "global", "reason": "backendError"}
     error = {"code": int(kind), "message": message, "errors": [cause]}
     body = json.dumps({"error": error}).encode()
     head = f"HTTP/1.1 {kind} {status}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + (b"" if bodyless else body)
 
 
 async def main() -> None:

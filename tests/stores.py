@@ -180,8 +180,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         forget_clients()
-        yield
-        forget_clients()
+        try:
+            yield
+        finally:
+            forget_clients()
 
 
 @pytest.fixture(scope="session")

@@ -305,6 +305,35 @@ def test_a_client_sees_each_fault(
         assert outcome(url, gcs) == "200"
 
 
+def test_a_connection_outlives_an_error(gcs: GcsBucket) -> None:
+    target = f"/download/storage/v1/b/{gcs.name}/o/a?alt=media"
+    gcs.write("a", b"x")
+    with faulty(1, 1.0, ["503"], limit=2) as url:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+        statuses = []
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            connection.request(method, target)
+            socket = connection.sock
+            response = connection.getresponse()
+            statuses.append((response.status, bool(response.read())))
+            assert connection.sock is socket
+        connection.close()
+    assert statuses == [(503, False), (503, True), (200, False), (200, True)]
+
+
+def test_clients_of_a_proxy_are_forgotten_after_an_error(s3: S3Bucket) -> None:
+    s3.write("a", b"x")
+
+    def fail() -> None:
+        with faulty(1, 0.0, host=S3_HOST):
+            assert client(s3.url()).cat_file(s3.url("a")) == b"x"
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        fail()
+    assert client(s3.url()).cat_file(s3.url("a")) == b"x"
+
+
 def test_every_kind_has_a_test() -> None:
     marks = test_a_client_sees_each_fault.pytestmark  # type: ignore[attr-defined]
     assert {case[0] for case in marks[0].args[1]} == set(KINDS)
