@@ -13,9 +13,9 @@ from stores import GcsBucket, faulty
 import gaia
 from gaia.io import stores, upload
 
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu".split()
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 # All 50 are run before a release; a few at every change.
-SEEDS = range(int(os.environ.get("GAIA_FAULT_SEEDS", "6")))
+SEEDS = range(int(os.environ.get("GAIA_FAULT_SEEDS", "4")))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
 
     monkeypatch.setattr(gcsfs.retry, "asyncio", types.SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(stores, "TIMEOUT", 1.0)
+    monkeypatch.setattr(stores, "TIMEOUT", 0.5)
     monkeypatch.setattr(stores, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(stores, "_SLOWEST", 1e9)
     monkeypatch.setattr(upload, "_PART", 1000)
@@ -95,6 +95,9 @@ def test_faults_that_never_end_are_told(
     gcs: GcsBucket, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write_inputs(gcs)
+    lines = gaia.Pipeline("lines")
+    table = lines.from_records(["a"], name="lines")
+    table.write("lines", gaia.TXT).with_mod_n_sharding(1)
     monkeypatch.setattr(stores, "PATIENCE", 1.0)
     monkeypatch.setattr(stores, "TIMEOUT", 0.4)
 
@@ -102,9 +105,6 @@ def test_faults_that_never_end_are_told(
         with pytest.raises(gaia.InputError, match=rf"cannot read gs://{gcs.name}/in/\*: ."):
             gaia.LocalRunner(tmp_path / "out", workers=0).run(pipeline(gcs.url("in/*")))
         with pytest.raises(gaia.OutputError, match=rf"cannot write to gs://{gcs.name}/out: ."):
-            lines = gaia.Pipeline("lines")
-            table = lines.from_records(["a"], name="lines")
-            table.write("lines", gaia.TXT).with_mod_n_sharding(1)
             gaia.LocalRunner(gcs.url("out"), workers=0).run(lines)
 
 

@@ -337,8 +337,8 @@ def test_large_shards_are_sent_in_parts_and_composed(
 
 
 def test_large_shards_are_sent_to_s3_in_parts(s3: Any, tmp_path: Path) -> None:
-    from gaia.io.upload import Upload
     from gaia.io.stores import Store
+    from gaia.io.upload import Upload
 
     content = bytes(range(256)) * (120 << 12)
     (tmp_path / "large").write_bytes(content)
@@ -390,7 +390,7 @@ def test_a_bucket_that_is_not_there_is_named(gcs: Any, tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_named(tmp_path: Path) -> None:
-    with pytest.raises(gaia.InputError, match="step `lines`: .*nosuch"):
+    with pytest.raises(gaia.InputError, match=r"step `lines`: .*nosuch"):
         gaia.LocalRunner(tmp_path).run(copy_pipeline("nosuch://bucket/a.txt"))
 
 

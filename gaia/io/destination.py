@@ -158,7 +158,7 @@ class StoreDestination:
         read = list(inputs)
         try:
             self._store.call("pipe_file", probe, b"")
-            self._store.call("rm_file", probe)
+            self._store.remove([probe])
             for table in tables:
                 folder = join(self.url, table)
                 if any(path.startswith(f"{folder}/") for path in read):

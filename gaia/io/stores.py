@@ -28,6 +28,7 @@ _LONGEST_PAUSE = 10.0
 _REQUESTS = 16
 
 _TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+_TRANSIENT_NAMES = ("TransportError", "ChecksumError", "ConnectionError", "HTTPClientError")
 _TRANSIENT_ERRNO = (
     errno.EIO,
     errno.EAGAIN,
@@ -106,7 +107,7 @@ class Store:
         Raises:
             OSError: It failed for good.
         """
-        patiently(lambda: self._once(method, args, {}, TIMEOUT + size / _SLOWEST))
+        patiently(lambda: self._once(method, args, {}, size))
 
     def below(self, folder: str) -> list[str]:
         """The URLs of all files below a folder; none where there is no such folder."""
@@ -127,7 +128,7 @@ class Store:
         at_once(remove, urls)
 
     def _once(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], limit: float = TIMEOUT
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], size: int = 0
     ) -> Any:
         fs = self.filesystem
         # A time limit can be set where there is a coroutine. A file system that wraps another one
@@ -138,6 +139,7 @@ class Store:
             return getattr(fs, method)(*args, **kwargs)
         from fsspec.asyn import sync
 
+        limit = TIMEOUT + size / _SLOWEST
         return sync(fs.loop, coroutine, *args, timeout=limit, **kwargs)
 
 
@@ -209,8 +211,8 @@ def is_transient(error: BaseException) -> bool:
     module = type(error).__module__.partition(".")[0]
     if module in ("aiohttp", "requests", "urllib3"):
         return "Certificate" not in type(error).__name__ and not isinstance(error, ValueError)
-    if module == "google":
-        return type(error).__name__ in ("TransportError", "ChecksumError")
+    if module in ("google", "botocore"):
+        return any(base.__name__ in _TRANSIENT_NAMES for base in type(error).__mro__)
     return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
 
 
