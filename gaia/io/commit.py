@@ -24,7 +24,8 @@ class ShardJob:
 
 @attrs.frozen
 class Layout:
-    """How the shards of a table are named and compressed. `folder` is where they are made."""
+    """How the shards of a table are named and compressed. `folder` is where they are made; `head`
+    comes before the frames of every file, and `tail` behind them."""
 
     table: str
     folder: str
@@ -33,6 +34,8 @@ class Layout:
     level: int
     shards: int | None
     max_shard_bytes: int | None
+    head: bytes = b""
+    tail: bytes = b""
 
 
 def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
@@ -59,12 +62,18 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
         name = shard_path(
             layout.table, job.key, layout.shards, layout.suffix, part if limit else None
         )
+        if name == COUNTERS:
+            raise OutputError(
+                f"shard {job.key!r} of table `{layout.table}` would be its file {COUNTERS}, where "
+                "the counters are; choose another name for the shard"
+            )
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if job.whole is not None and len(frames) == len(job.frames):
+        bare = not (layout.head or layout.tail)
+        if bare and job.whole is not None and len(frames) == len(job.frames):
             os.rename(job.whole, path)
-        elif frames:
-            _core.concat(path, _runs(frames))
+        elif frames or not bare:
+            _core.concat(path, _runs(frames), layout.head, layout.tail)
         else:
             with open(path, "xb") as file:
                 file.write(_core.compress(b"", layout.compression, layout.level))

@@ -16,10 +16,13 @@ class Format(enum.Enum):
     """How records stand in a file: one a line.
 
     `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
+    `CSV`: fields with commas between them below a row of their names, in quotes where they need
+    them (RFC 4180); a newline in quotes makes a record of several lines.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
+    CSV = "csv"
 
 
 class Compression(enum.Enum):
@@ -47,13 +50,15 @@ class FileSpec:
 
 @attrs.frozen
 class Files:
-    """Lines of text files, read as records of one format."""
+    """Lines of text files, read as records of one format. Of CSV, the header that is skipped names
+    the columns, between which stands the `delimiter`."""
 
     specs: tuple[FileSpec, ...]
     format: Format
     encoding: str = "utf-8"
     errors: str = "strict"
     skip_header: bool = False
+    delimiter: str = ","
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from gaia import _core
 from gaia.errors import InputError, OutputError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, check_replaceable, make_shards, publish
@@ -19,7 +20,7 @@ from gaia.io.files import reason
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
-from gaia.pipeline.records import describe
+from gaia.pipeline.records import describe, record_type
 from gaia.runner.engine import Engine
 from gaia.runner.inputs import Lines
 from gaia.runner.splits import join_tasks, read_tasks
@@ -187,6 +188,7 @@ class _Execution:
         """Turns the bundles of a stage's tasks into the table's folder, still in scratch."""
         folder = os.path.join(self.scratch, table.name)
         os.mkdir(folder)
+        head = _core.Codec(record_type(table.type), table.format.value).head()
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -195,6 +197,7 @@ class _Execution:
             level=table.level,
             shards=table.shards,
             max_shard_bytes=table.max_shard_bytes,
+            head=head and _core.compress(head, table.compression.value, table.level),
         )
         batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
         made = self.engine.map(make_shards, layout, batches)

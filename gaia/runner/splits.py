@@ -1,11 +1,16 @@
 """Cutting a stage's input into tasks."""
 
+import itertools
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gaia.errors import TableError
-from gaia.io.files import InputFile, expand
+import attrs
+
+from gaia import _core
+from gaia.errors import InputError, TableError
+from gaia.io.files import InputFile, expand, reason
 from gaia.io.manifest import Manifest, read_manifest
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
@@ -40,12 +45,22 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     if isinstance(source, StoredTable):
         return _table_tasks(source.path, tp)
     found = [(spec, expand(spec.glob)) for spec in source.specs]
-    splittable = can_split(source.encoding)
+    splittable = can_split(source.encoding, source.format)
     sizes = split_sizes(sum(_weight(file) for _, files in found for file in files), workers)
     tasks: list[Task] = []
     for spec, files in found:
-        for parts in _cut(files, sizes, splittable):
-            lines = Lines(parts, source.format, source.encoding, source.errors, source.skip_header)
+        groups = _cut(files, sizes, splittable)
+        if source.format is Format.CSV:
+            groups = _at_rows(tuple(groups), source.delimiter)
+        for parts in groups:
+            lines = Lines(
+                parts,
+                source.format,
+                source.encoding,
+                source.errors,
+                source.skip_header,
+                delimiter=source.delimiter,
+            )
             tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata))
     return tasks
 
@@ -89,7 +104,8 @@ def shard_lines(manifest: Manifest, folder: str, shard: int) -> Lines:
         Part(os.path.join(folder, file.path), manifest.compression, size=file.size)
         for file in files
     )
-    return Lines(parts, Format(manifest.format), ours=True)
+    format = Format(manifest.format)
+    return Lines(parts, format, skip_header=format is Format.CSV, ours=True)
 
 
 def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
@@ -149,3 +165,35 @@ def _cut(
             start = end
     if group:
         yield tuple(group)
+
+
+def _at_rows(groups: Sequence[tuple[Part, ...]], delimiter: str) -> Iterator[tuple[Part, ...]]:
+    """The same with files of CSV cut where a row starts, each at the next one.
+
+    Raises:
+        InputError: A file cannot be read, or a quote in it is never closed.
+    """
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for part in itertools.chain.from_iterable(groups):
+        if part.start > 0:
+            wanted[part.path].add(part.start)
+    found: dict[tuple[str, int | None], int] = {}
+    for path, starts in wanted.items():
+        try:
+            cuts = _core.csv_cuts(path, delimiter, sorted(starts))
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {reason(error)}") from None
+        except ValueError as error:
+            raise InputError(f"cannot read {path}: {error}") from None
+        found.update(zip(((path, start) for start in sorted(starts)), cuts, strict=True))
+    for group in groups:
+        moved = [
+            attrs.evolve(
+                part,
+                start=found.get((part.path, part.start), part.start),
+                end=found.get((part.path, part.end), part.end),
+            )
+            for part in group
+        ]
+        if kept := tuple(part for part in moved if part.start != part.end):
+            yield kept
