@@ -17,13 +17,13 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from records import WordCount, tree, write_table
 
 import gaia
 import gaia.testing
 from gaia import _core
 from gaia.pipeline.records import record_type
 from gaia.runner import splits
-from tests.records import WordCount, tree, write_table
 
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
@@ -446,7 +446,7 @@ class TestErrors:
 
 
 class TestWriting:
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(rows=ROWS, compression=st.sampled_from(gaia.GZIP.__class__), batches=st.booleans())
     def test_what_is_written_comes_back(
         self,

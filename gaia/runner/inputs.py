@@ -97,6 +97,8 @@ def _columns(source: Lines, part: Part, tp: Any) -> tuple[list[int], int]:
         try:
             # A file without any row has no columns that could be missing.
             names = _core.csv_header(lines, source.delimiter) or fields
+        except OSError as error:
+            raise InputError(f"cannot read {part.path}: {reason(error)}") from None
         except ValueError as error:
             raise InputError(f"cannot read the header of {part.path}: {error}") from None
     for field in fields:
