@@ -23,6 +23,7 @@ from gaia.runner.result import RunResult, Table, read_table
 
 TXT = Format.TXT
 JSONL = Format.JSONL
+CSV = Format.CSV
 NONE = Compression.NONE
 ZSTD = Compression.ZSTD
 GZIP = Compression.GZIP
@@ -30,6 +31,7 @@ GZIP = Compression.GZIP
 __version__ = "0.1.0"
 
 __all__ = [
+    "CSV",
     "GZIP",
     "JSONL",
     "NONE",

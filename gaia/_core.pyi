@@ -10,13 +10,26 @@ R_co = TypeVar("R_co", covariant=True)
 class Codec:
     """How records of one type stand in the lines of one format.
 
-    `record_type` is a `gaia.pipeline.records.RecordType`; `format` is `txt` or `jsonl`. Another
-    encoding than UTF-8, or another error handler, is for reading `str` only.
+    `record_type` is a `gaia.pipeline.records.RecordType`; `format` is `txt`, `jsonl` or `csv`.
+    Another encoding than UTF-8, or another error handler, is for reading `str` only.
+
+    `columns` are those of CSV to read: for each field the number of its column, and how many a row
+    has; then blank lines are no rows. Without it, rows are as Gaia writes them.
     """
 
     def __new__(
-        cls, record_type: Any, format: str, *, encoding: str = "utf-8", errors: str = "strict"
+        cls,
+        record_type: Any,
+        format: str,
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        delimiter: str = ",",
+        columns: tuple[Sequence[int], int] | None = None,
     ) -> Codec: ...
+    def head(self) -> bytes:
+        """What comes first in every file: of CSV, the row of the fields' names."""
+
     def encode(self, record: Any) -> bytes:
         """The line for a record, without its line end.
 
@@ -92,7 +105,10 @@ class Lines:
     newline off as well.
 
     An iterator begins at `origin` in the content, before `start`; a zstd file is read from the
-    frame at byte `offset`, which stands at `origin`. Raises `InputError` for damaged zstd data."""
+    frame at byte `offset`, which stands at `origin`. Raises `InputError` for damaged zstd data.
+
+    With a `delimiter`, lines are rows of CSV: a newline in quotes ends none. Then `start` is that
+    of a row. Raises `ValueError` where a quote is not closed within 64 MiB."""
 
     def __new__(
         cls,
@@ -106,7 +122,17 @@ class Lines:
         skip_header: bool = False,
         skip_bom: bool = False,
         crlf: bool = False,
+        delimiter: str | None = None,
     ) -> Lines: ...
+
+def csv_header(lines: Lines, delimiter: str) -> list[str] | None:
+    """The fields of the first row of CSV, or None if there is none; blank lines are no rows. Raises
+    `ValueError` if the row is damaged."""
+
+def csv_cuts(path: str, delimiter: str, wanted: Sequence[int]) -> list[int]:
+    """The start of the first row at or behind each of these positions, which are in order, in a
+    local file of CSV; where there is none, the end of the file. The first row is never cut off from
+    blank lines before it. Raises `ValueError` where a quote is not closed within 64 MiB."""
 
 class RecordReader(Iterator[Any]):
     """The records on lines."""
@@ -271,8 +297,9 @@ def frame_starts(path: str, compression: str, every: int) -> list[tuple[int, int
     about `every` bytes of content apart: pairs of the position in the file and in the content, the
     first `(0, 0)`, the last the ends. None where the headers do not tell."""
 
-def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
-    """Makes a new file at `target` of byte ranges `(path, offset, length)` of others."""
+def concat(target: str, ranges: Sequence[tuple[str, int, int]], head: bytes, tail: bytes) -> None:
+    """Makes a new file at `target` of byte ranges `(path, offset, length)` of others, with `head`
+    before them and `tail` behind."""
 
 def die_with_parent() -> None:
     """Has this process killed when its parent dies, where the system can do it."""

@@ -18,6 +18,7 @@ HEAVY = {"fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", "rich", "zst
 
 def test_the_public_names():
     assert gaia.__all__ == [
+        "CSV",
         "GZIP",
         "JSONL",
         "NONE",

@@ -46,6 +46,7 @@ TYPES = [
     ("p.read_text('a.txt')", "PTable[str]"),
     ("p.read_jsonl('a.jsonl')", "PTable[dict[str, Any]]"),
     ("p.read_jsonl('a.jsonl', type=WordCount)", "PTable[WordCount]"),
+    ("p.read_csv('a.csv', type=WordCount)", "PTable[WordCount]"),
     ("p.read_table('a', type=WordCount)", "PTable[WordCount]"),
     ("p.from_records([1, 2])", "PTable[int]"),
     ("p.from_records([], type=WordCount)", "PTable[WordCount]"),

@@ -752,7 +752,7 @@ WRITES = [
         "format by its name",
         lambda job: job.lines.write("out", "txt"),
         step="write out",
-        expected="gaia.TXT or gaia.JSONL",
+        expected="gaia.TXT, gaia.JSONL or gaia.CSV",
         got="'txt'",
     ),
     *(

@@ -29,7 +29,7 @@ class ShardJob:
 @attrs.frozen
 class Layout:
     """How the shards of a table are named and compressed. `folder` is where they are made, and
-    `upload` sends them on."""
+    `upload` sends them on; `head` comes before the frames of every file, and `tail` behind them."""
 
     table: str
     folder: str
@@ -38,6 +38,8 @@ class Layout:
     level: int
     shards: int | None
     max_shard_bytes: int | None
+    head: bytes = b""
+    tail: bytes = b""
     upload: Upload | None = None
 
 
@@ -72,16 +74,22 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
         name = shard_path(
             layout.table, job.key, layout.shards, layout.suffix, part if limit else None
         )
+        if name == COUNTERS:
+            raise OutputError(
+                f"shard {job.key!r} of table `{layout.table}` would be its file {COUNTERS}, where "
+                "the counters are; choose another name for the shard"
+            )
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if job.whole is not None and len(frames) == len(job.frames):
+        bare = not (layout.head or layout.tail)
+        if bare and job.whole is not None and len(frames) == len(job.frames):
             _move(job.whole, path)
-        elif frames:
-            _core.concat(path, _runs(frames))
+        elif frames or not bare:
+            _core.concat(path, _runs(frames), layout.head, layout.tail)
         else:
             with open(path, "xb") as file:
                 file.write(_core.compress(b"", layout.compression, layout.level))
-        if layout.compression == "zstd" and len(frames) > 1:
+        if bare and layout.compression == "zstd" and len(frames) > 1:
             with open(path, "ab") as file:
                 file.write(seek_table((frame.stored, frame.raw) for frame in frames))
         files.append(ShardFile(name, os.path.getsize(path)))
@@ -96,7 +104,7 @@ def _move(source: str, target: str) -> None:
         if error.errno != errno.EXDEV:
             raise
         # Scratch is on another disk.
-        _core.concat(target, [(source, 0, os.path.getsize(source))])
+        _core.concat(target, [(source, 0, os.path.getsize(source))], b"", b"")
         os.remove(source)
 
 

@@ -15,7 +15,7 @@ MANIFEST = "manifest.json"
 COUNTERS = "counter_map.csv"
 VERSION = 1
 
-FORMATS = ("txt", "jsonl")
+FORMATS = ("txt", "jsonl", "csv")
 RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text", "own_json")
 _SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz"}
 

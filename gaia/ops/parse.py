@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import attrs
 
 from gaia import _core
+from gaia.pipeline.csv_format import check_delimiter, check_fields
 from gaia.pipeline.names import type_name
 from gaia.pipeline.native import NativeMapper
 from gaia.pipeline.records import codec, record_type
@@ -17,24 +18,13 @@ def _check_lines(takes: Any) -> None:
         raise ValueError(f"expected a table of `str`, got one of `{type_name(takes)}`")
 
 
-def _check_class(tp: Any) -> None:
-    described = record_type(tp)
-    if described.kind != "class" or not described.fields:
-        raise ValueError(f"expected a class with fields, got `{type_name(tp)}`")
-    for field in described.fields:
-        if field.kind in ("json", "bytes"):
-            raise ValueError(
-                f"field `{field.name}` of `{type_name(tp)}` is `{type_name(field.type)}`; expected "
-                "str, int, float, bool, date, datetime or Enum"
-            )
-
-
 @attrs.frozen
 class ParseCsv(NativeMapper[str, T]):
     """Reads each line as a row of CSV (RFC 4180), its fields in the order of the class's.
 
-    An empty field is None where the class allows it, and `""` for a `str`. A row that does not fit
-    is counted as a parse error and left out. Rows are lines, so a quoted newline ends one.
+    An empty field is None where the class allows it, and `""` for a `str`; in quotes it is `""` for
+    a `str | None`, too. A row that does not fit is counted as a parse error and left out. Rows are
+    lines, so a quoted newline ends one: `read_csv` reads whole files of CSV.
 
     Args:
         type: The class of the records.
@@ -52,12 +42,8 @@ class ParseCsv(NativeMapper[str, T]):
     def output_type(self, takes: Any) -> Any:
         """See `NativeMapper.output_type`."""
         _check_lines(takes)
-        _check_class(self.type)
-        delimiter = self.delimiter
-        if not (isinstance(delimiter, str) and len(delimiter) == 1 and delimiter.isascii()):
-            raise ValueError(f"expected an ASCII character as delimiter, got {delimiter!r}")
-        if delimiter in '"\r\n':
-            raise ValueError(f"{delimiter!r} cannot be the delimiter of CSV")
+        check_fields(self.type)
+        check_delimiter(self.delimiter)
         return self.type
 
     def core(self, takes: Any, gives: Any) -> _core.Op:
@@ -83,7 +69,7 @@ class Split(NativeMapper[str, T]):
     def output_type(self, takes: Any) -> Any:
         """See `NativeMapper.output_type`."""
         _check_lines(takes)
-        _check_class(self.type)
+        check_fields(self.type)
         if not isinstance(self.separator, str) or not self.separator:
             raise ValueError(
                 f"expected a separator of one character or more, got {self.separator!r}"

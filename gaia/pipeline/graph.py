@@ -16,10 +16,13 @@ class Format(enum.Enum):
     """How records stand in a file: one a line.
 
     `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
+    `CSV`: fields with commas between them below a row of their names, in quotes where they need
+    them (RFC 4180); a newline in quotes makes a record of several lines.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
+    CSV = "csv"
 
 
 class Compression(enum.Enum):
@@ -57,7 +60,8 @@ class Access:
 class Files:
     """Lines of text files, read as records of one format.
 
-    With `skip_damaged`, what follows damage in a file is left out and counted.
+    With `skip_damaged`, what follows damage in a file is left out and counted. Of CSV, the header
+    that is skipped names the columns, between which stands the `delimiter`.
     """
 
     specs: tuple[FileSpec, ...]
@@ -67,6 +71,7 @@ class Files:
     skip_header: bool = False
     access: Access = Access()
     skip_damaged: bool = False
+    delimiter: str = ","
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
-from gaia.pipeline import plan, signatures, wiring
+from gaia.pipeline import csv_format, plan, signatures, wiring
 from gaia.pipeline.graph import (
     Access,
     Files,
@@ -159,6 +159,58 @@ class Pipeline:
             skip_damaged=_skips(step, on_error),
         )
         return self._read(files, type, name, "read_jsonl")
+
+    def read_csv(
+        self,
+        paths: Paths,
+        *,
+        type: type[T],
+        name: str | None = None,
+        delimiter: str = ",",
+        header: bool = True,
+        encoding: str = "utf-8",
+    ) -> PTable[T]:
+        """Reads CSV (RFC 4180): quoted fields may hold delimiters, doubled quotes and newlines.
+
+        An empty field is None where the class allows it, and `""` for a `str`; in quotes it is `""`
+        for a `str | None`, too. Blank lines are no rows.
+
+        A row of another number of fields, or with one that does not parse, is left out and counted:
+        as `parse-errors`, and by what is wrong with it as `parse-errors-columns`,
+        `parse-errors-quotes`, `parse-errors-int`, `parse-errors-date` and so on.
+
+        Args:
+            paths: As for `read_text`. A plain file is searched once for places to cut it, so that
+                all workers read it; `ctx.input_pos` is where a row starts.
+            type: The class of the records, with fields that are str, int, float, bool, date,
+                datetime or Enum, or None. A single value is a column named `value`.
+            name: The step's name.
+            delimiter: The character between fields.
+            header: The first row of every file names its columns, which are found by the names of
+                the class's fields; others are ignored. Without it, the columns are the fields of
+                the class in their order.
+            encoding: A Python codec's name. Files in other encodings than UTF-8 are never cut, text
+                that does not decode stops the run, and `ctx.input_pos` counts bytes of UTF-8.
+
+        Raises:
+            PipelineError: CSV cannot hold such records, or an argument is wrong.
+            InputError: When it runs: a file has no column for a field, or several of its name.
+
+        >>> import gaia
+        >>> gaia.Pipeline("p").read_csv("words*.csv", type=gaia.ops.WordCount)
+        PTable[WordCount]('read_csv')
+        """
+        step = name or "read_csv"
+        wiring.check_type(step, type)
+        wiring.check_format(step, type, Format.CSV)
+        try:
+            csv_format.check_delimiter(delimiter)
+            "".encode(encoding)
+        except (ValueError, LookupError, TypeError) as error:
+            raise PipelineError(str(error), step=step) from None
+        specs = _specs(step, paths)
+        files = Files(specs, Format.CSV, encoding, skip_header=header, delimiter=delimiter)
+        return self._read(files, type, name, "read_csv")
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...

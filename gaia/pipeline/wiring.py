@@ -3,7 +3,7 @@
 from typing import Any
 
 from gaia.errors import PipelineError
-from gaia.pipeline import signatures
+from gaia.pipeline import csv_format, signatures
 from gaia.pipeline.aggregates import fields_of
 from gaia.pipeline.graph import Format, ModN, Node, Write
 from gaia.pipeline.names import UnsupportedTypeError, label, type_name
@@ -22,7 +22,14 @@ def check_type(step: str, tp: Any) -> None:
 
 
 def check_format(step: str, tp: Any, format: Format) -> None:
-    """Refuses JSON for a class that has only a text of its own."""
+    """Refuses JSON for a class that has only a text of its own, and CSV for what it cannot hold."""
+    if format is Format.CSV:
+        try:
+            csv_format.check_type(tp)
+        except ValueError as error:
+            raise PipelineError(
+                f"CSV cannot hold `{type_name(tp)}`: {error}; use gaia.JSONL or gaia.TXT", step=step
+            ) from None
     if format is Format.JSONL and record_type(tp).from_json is None:
         raise PipelineError(
             f"expected fields that JSON can hold, but `{type_name(tp)}` has only its own text; "

@@ -11,8 +11,13 @@ from gaia import _core
 from gaia.errors import InputError
 from gaia.io.files import InputFile, content, reason
 from gaia.io.stores import explain
+from gaia.pipeline.aggregates import fields_of
 from gaia.pipeline.graph import Format
+from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
+
+# A header is looked for in so much of a remote file at first.
+_HEADER = 1 << 16
 
 # Encodings in which the byte 0A is a newline and nothing else, so that lines can be found before
 # they are decoded. Others are turned into UTF-8 as a stream.
@@ -45,7 +50,8 @@ class Lines:
     """Lines of files, and how they are read.
 
     `ours` are files of a table that Gaia wrote: a line that does not parse is damage. With
-    `skip_damaged`, what follows damage in a file is left out and counted.
+    `skip_damaged`, what follows damage in a file is left out and counted. Of CSV, the header that
+    is skipped names the columns.
     """
 
     parts: tuple[Part, ...]
@@ -55,12 +61,13 @@ class Lines:
     skip_header: bool = False
     ours: bool = False
     skip_damaged: bool = False
+    delimiter: str = ","
 
     @property
     def skip_bom(self) -> bool:
         """Whether a byte order mark at the start of a file is no part of its first line."""
-        json = self.format is Format.JSONL and not self.ours
-        return json or codecs.lookup(self.encoding).name == "utf-8-sig"
+        foreign = self.format is not Format.TXT and not self.ours
+        return foreign or codecs.lookup(self.encoding).name == "utf-8-sig"
 
 
 @attrs.frozen
@@ -71,19 +78,50 @@ class Slice:
     start: int
 
 
-def can_split(encoding: str) -> bool:
-    """Whether a plain file of that encoding can be cut into byte ranges."""
-    return codecs.lookup(encoding).name.startswith(_LINE_SAFE)
+def can_split(encoding: str, format: Format = Format.TXT) -> bool:
+    """Whether a plain file of that encoding can be cut into byte ranges; CSV is read as UTF-8."""
+    safe = "utf-8" if format is Format.CSV else _LINE_SAFE
+    return codecs.lookup(encoding).name.startswith(safe)
 
 
-def codec_for(source: Lines, tp: Any) -> _core.Codec:
-    """The codec that makes records of the source's lines."""
+def codec_for(source: Lines, part: Part, tp: Any) -> _core.Codec:
+    """The codec that makes records of the lines of a part of the source.
+
+    Raises:
+        InputError: A file of CSV has no column for a field, or several.
+    """
+    if source.format is Format.CSV:
+        columns = None if source.ours else _columns(source, part, tp)
+        return _core.Codec(record_type(tp), "csv", delimiter=source.delimiter, columns=columns)
     encoding, errors = codecs.lookup(source.encoding).name, source.errors
     if encoding == "utf-8-sig":
         encoding = "utf-8"
     if not can_split(encoding):
         encoding, errors = "utf-8", "surrogatepass"
     return _core.Codec(record_type(tp), source.format.value, encoding=encoding, errors=errors)
+
+
+def _columns(source: Lines, part: Part, tp: Any) -> tuple[list[int], int]:
+    """For each field the number of its column in a file of CSV, and how many columns there are."""
+    names = fields = list(fields_of(tp))
+    if source.skip_header:
+        start = Part(part.file, until=_HEADER)
+        lines = open_lines(attrs.evolve(source, skip_header=False), start)
+        try:
+            # A file without any row has no columns that could be missing.
+            names = _core.csv_header(lines, source.delimiter) or fields
+        except OSError as error:
+            raise InputError(f"cannot read {part.path}: {reason(error)}") from None
+        except ValueError as error:
+            raise InputError(f"cannot read the header of {part.path}: {error}") from None
+    for field in fields:
+        if names.count(field) != 1:
+            several = "several columns" if field in names else "no column"
+            raise InputError(
+                f"expected a column for each field of `{type_name(tp)}` in the header of "
+                f"{part.path}, got {several} `{field}`; it has {', '.join(map(repr, names))}"
+            )
+    return [names.index(field) for field in fields], len(names)
 
 
 def open_lines(source: Lines, part: Part) -> _core.Lines:
@@ -95,12 +133,12 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
     file = part.file
     if source.ours:
         _check_size(file)
-    splittable = can_split(source.encoding)
+    splittable = can_split(source.encoding, source.format)
     offset, origin, until = part.offset, part.origin, part.until
     if file.compression == "none" and not file.small:
         # A range begins one byte early, to see whether it begins with a line.
         offset = origin = max(0, part.start - 1)
-        until = part.end
+        until = part.end if until is None else until
     opened: str | Iterator[bytes] = file.path
     if not splittable:
         opened = _as_utf8(content(file), source, file.path)
@@ -117,6 +155,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
             skip_header=source.skip_header,
             skip_bom=source.skip_bom,
             crlf=not source.ours,
+            delimiter=source.delimiter if source.format is Format.CSV else None,
         )
     except OSError as error:
         raise InputError(f"cannot read {file.path}: {reason(error)}") from None

@@ -99,8 +99,8 @@ class Table(Generic[T]):
 
     def _shard_records(self, number: int) -> Iterator[T]:
         source = shard_lines(self._manifest, self.path, self._store, number)
-        codec = codec_for(source, self.type)
         for part in source.parts:
+            codec = codec_for(source, part, self.type)
             reader = _core.RecordReader(open_lines(source, part), codec)
             try:
                 yield from reader
@@ -251,5 +251,5 @@ def _made_field(shown: str, kind: str, optional: bool, format: str) -> Any:
     tp: Any = {kind: scalar for scalar, kind in SCALARS.items()}.get(kind, Any)
     if kind == "via":
         dates = {"datetime": datetime.datetime, "date": datetime.date}
-        tp = dates.get(shown.removesuffix(" | None"), str if format == "txt" else Any)
+        tp = dates.get(shown.removesuffix(" | None"), Any if format == "jsonl" else str)
     return tp | None if optional and tp is not Any else tp

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
@@ -17,7 +18,7 @@ from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_mani
 from gaia.io.stores import explain
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
-from gaia.pipeline.records import describe
+from gaia.pipeline.records import describe, record_type
 from gaia.runner.engine import Engine
 from gaia.runner.inputs import Lines
 from gaia.runner.splits import join_tasks, read_tasks
@@ -163,6 +164,7 @@ class _Execution:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
         joined = {entry.table for stage in self.plan.stages for entry in stage.inputs}
         folder, upload = self.place.begin(table.name, keep=table.name in joined)
+        head = _core.Codec(record_type(table.type), table.format.value).head()
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -171,6 +173,7 @@ class _Execution:
             level=table.level,
             shards=table.shards,
             max_shard_bytes=table.max_shard_bytes,
+            head=head and _core.compress(head, table.compression.value, table.level),
             upload=upload,
         )
         batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))

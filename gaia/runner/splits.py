@@ -1,12 +1,14 @@
 """Cutting a stage's input into tasks."""
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 
-from gaia.errors import TableError
+from gaia import _core
+from gaia.errors import InputError, TableError
 from gaia.io.files import InputFile, expand, reading
 from gaia.io.frames import before, frame_starts
 from gaia.io.manifest import Manifest, read_manifest
@@ -45,16 +47,19 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
         return _record_tasks(source.records, workers)
     if isinstance(source, StoredTable):
         return _table_tasks(source, tp, workers)
-    splittable = can_split(source.encoding)
+    splittable = can_split(source.encoding, source.format)
     access = source.access
     found = []
     for spec in source.specs:
         files = expand(spec.glob, store_of(spec.glob, access.storage_options, access.filesystem))
-        found.append((spec, _measured(files, splittable)))
+        found.append((spec, _measured(files, source.format, splittable)))
     sizes = split_sizes(sum(file.weight for _, files in found for file in files), workers)
     tasks: list[Task] = []
     for spec, measured in found:
-        for parts, weight in _cut(measured, sizes):
+        groups = _cut(measured, sizes)
+        if source.format is Format.CSV:
+            groups = _at_rows(list(groups), source.delimiter)
+        for parts, weight in groups:
             lines = Lines(
                 parts,
                 source.format,
@@ -62,6 +67,7 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
                 source.errors,
                 source.skip_header,
                 skip_damaged=source.skip_damaged,
+                delimiter=source.delimiter,
             )
             tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata, weight))
     return tasks
@@ -94,12 +100,17 @@ class _Measured:
         return Part(self.file, start, end, offset, origin, until)
 
 
-def _measured(files: list[InputFile], splittable: bool) -> list[_Measured]:
+def _measured(files: list[InputFile], format: Format, splittable: bool) -> list[_Measured]:
+    # Where rows of CSV begin takes reading all that is before: of a local file that is cheap.
+    rows = format is Format.CSV
+
     def measure(file: InputFile) -> _Measured:
         size = file.size or 0
         plain = file.compression == "none"
         weight = size if plain else size * _EXPANSION
         if not splittable or file.small or file.size is None:
+            return _Measured(file, weight)
+        if rows and (file.store or not plain):
             return _Measured(file, weight)
         if plain:
             return _Measured(file, weight, size)
@@ -152,7 +163,12 @@ def join_tasks(stage: Stage, manifests: dict[str, Manifest], folders: dict[str, 
 def shard_lines(manifest: Manifest, folder: str, store: Store | None, shard: int) -> Lines:
     """How shard number `shard` of a table, in the manifest's order, is read."""
     parts = tuple(Part(file) for file in _shard_files(manifest, folder, store, shard))
-    return Lines(parts, Format(manifest.format), ours=True)
+    return _own_lines(manifest, parts)
+
+
+def _own_lines(manifest: Manifest, parts: tuple[Part, ...]) -> Lines:
+    format = Format(manifest.format)
+    return Lines(parts, format, skip_header=format is Format.CSV, ours=True)
 
 
 def _shard_files(
@@ -180,23 +196,27 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
     manifest = read_manifest(source.path, store)
     if not same_shape(tp, manifest.record):
         raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
+    format = Format(manifest.format)
+    splittable = format is not Format.CSV
     shards = [
-        _measured(_shard_files(manifest, source.path, store, number), splittable=True)
+        _measured(_shard_files(manifest, source.path, store, number), format, splittable)
         for number in range(len(manifest.shards))
     ]
     sizes = split_sizes(sum(file.weight for files in shards for file in files), workers)
     tasks: list[Task] = []
     for shard, files in zip(manifest.shards, shards, strict=True):
         for parts, weight in _cut(files, sizes):
-            lines = Lines(parts, Format(manifest.format), ours=True)
+            lines = _own_lines(manifest, parts)
             key = shard.key if isinstance(shard.key, int) else None
             tasks.append(Task(len(tasks), (lines,), key, weight=weight))
     return tasks
 
 
-def _cut(
-    files: Sequence[_Measured], sizes: Iterator[int]
-) -> Iterator[tuple[tuple[Part, ...], int]]:
+# What a task reads, and how much that is.
+_Group = tuple[tuple[Part, ...], int]
+
+
+def _cut(files: Sequence[_Measured], sizes: Iterator[int]) -> Iterator[_Group]:
     """What each task reads of some files, and how much that is."""
     size = next(sizes)
     group: list[Part] = []
@@ -224,3 +244,35 @@ def _cut(
             start = end
     if group:
         yield tuple(group), held
+
+
+def _at_rows(groups: Sequence[_Group], delimiter: str) -> Iterator[_Group]:
+    """The same with files of CSV cut where a row starts, each at the next one.
+
+    Raises:
+        InputError: A file cannot be read, or a quote in it is never closed.
+    """
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for parts, _ in groups:
+        for part in parts:
+            if part.start > 0:
+                wanted[part.path].add(part.start)
+    found: dict[tuple[str, int | None], int] = {}
+    for path, starts in wanted.items():
+        with reading(path):
+            try:
+                cuts = _core.csv_cuts(path, delimiter, sorted(starts))
+            except ValueError as error:
+                raise InputError(f"cannot read {path}: {error}") from None
+        found.update(zip(((path, start) for start in sorted(starts)), cuts, strict=True))
+    for parts, weight in groups:
+        moved = [
+            attrs.evolve(
+                part,
+                start=found.get((part.path, part.start), part.start),
+                end=found.get((part.path, part.end), part.end),
+            )
+            for part in parts
+        ]
+        if kept := tuple(part for part in moved if part.start != part.end):
+            yield kept, weight

@@ -241,11 +241,11 @@ class _TaskRun:
         """Passes all records of an input to a context; returns how many there were."""
         if isinstance(source, Slice):
             return _core.feed_records(source.records, target, source.start)
-        codec = codec_for(source, tp)
         count = 0
         for part in source.parts:
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
+            codec = codec_for(source, part, tp)
             lines = open_lines(source, part)
             try:
                 count += _core.feed_lines(lines, codec, target, not source.ours)
@@ -258,8 +258,10 @@ class _TaskRun:
                     raise
                 raise InputError(f"cannot read {part.path}: {reason(error)}") from None
             except (ValueError, TypeError) as error:
-                if not source.ours or self.state.blame(error):
+                if self.state.blame(error):
                     raise
+                if not source.ours:
+                    raise InputError(f"cannot read {part.path}: {error}") from None
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None

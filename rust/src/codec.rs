@@ -6,14 +6,20 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use triomphe::Arc;
 
+use crate::columns::column::{Batch, Span, Text, Values};
 use crate::columns::encode::{Encoder, Style};
 use crate::columns::parse::{FieldSpec, Plain};
+use crate::columns::quotes::QUOTE;
+use crate::columns::rows;
 use crate::columns::schema::Field;
+use crate::ops::csv::{Layout, ParseCsv};
+use crate::ops::delimited::{Delimited, Parser};
 use crate::quote::write_str;
 use crate::record::Class;
 use crate::value::{Kind, refused};
-use crate::{json, text};
+use crate::{csv, json, text};
 
 /// How records of one type stand in the lines of one format.
 #[pyclass(frozen, module = "gaia._core")]
@@ -82,17 +88,25 @@ enum Format {
         write: Option<Py<PyAny>>,
         read: Py<PyAny>,
     },
+    /// `foreign` are rows that Gaia need not have written, where a blank line is none.
+    Csv {
+        rows: Box<Delimited>,
+        foreign: bool,
+    },
 }
 
 #[pymethods]
 impl Codec {
     #[new]
-    #[pyo3(signature = (record_type, format, *, encoding="utf-8", errors="strict"))]
+    #[pyo3(signature = (record_type, format, *, encoding="utf-8", errors="strict", delimiter=',',
+                        columns=None))]
     fn new(
         record_type: &Bound<'_, PyAny>,
         format: &str,
         encoding: &str,
         errors: &str,
+        delimiter: char,
+        columns: Option<(Vec<usize>, usize)>,
     ) -> PyResult<Self> {
         let shape = match record_type.getattr("kind")?.extract::<String>()?.as_str() {
             "class" => Shape::Class(Class::from_python(record_type)?),
@@ -110,6 +124,25 @@ impl Codec {
                 write: record_type.getattr("to_json")?.extract()?,
                 read: record_type.getattr("from_json")?.unbind(),
             },
+            "csv" => {
+                let fields = shape.specs();
+                let foreign = columns.is_some();
+                let layout = match columns {
+                    None => Layout::of(fields),
+                    Some((columns, width)) => Layout {
+                        fields,
+                        columns,
+                        width,
+                    },
+                };
+                let parser = Parser::Csv(ParseCsv {
+                    layout,
+                    delimiter: delimiter as u8,
+                    quote: QUOTE,
+                });
+                let rows = Box::new(Delimited::new(parser, &shape));
+                Format::Csv { rows, foreign }
+            }
             other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
         };
         let plain = matches!(format, Format::Text { own: None } | Format::Foreign { .. });
@@ -131,6 +164,15 @@ impl Codec {
         Ok(PyBytes::new(record.py(), &out))
     }
 
+    /// What comes first in every file: of CSV, the row of the fields' names.
+    fn head<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let head = match &self.format {
+            Format::Csv { .. } => csv::head(&self.shape),
+            _ => Vec::new(),
+        };
+        PyBytes::new(py, &head)
+    }
+
     /// The record on a line, given without its line end.
     #[pyo3(name = "decode")]
     fn py_decode<'py>(&self, py: Python<'py>, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {
@@ -141,7 +183,18 @@ impl Codec {
 impl Codec {
     /// Whether a line without text holds no record.
     pub fn skips_blank(&self) -> bool {
-        matches!(self.format, Format::Json { .. })
+        matches!(
+            self.format,
+            Format::Json { .. } | Format::Csv { foreign: true, .. }
+        )
+    }
+
+    /// What reads rows of CSV.
+    pub fn csv(&self) -> Option<&Delimited> {
+        match &self.format {
+            Format::Csv { rows, .. } => Some(rows),
+            _ => None,
+        }
     }
 
     /// What lines are parsed as; None where that needs Python.
@@ -175,6 +228,7 @@ impl Codec {
             (Format::Text { own: None }, Shape::Value(_)) => Style::Bare,
             (Format::Json { write: None, .. }, Shape::Class(_)) => Style::JsonObject,
             (Format::Json { .. }, Shape::Value(_)) => Style::Json,
+            (Format::Csv { .. }, _) => Style::Csv,
             _ => return None,
         };
         Encoder::new(style, &self.shape)
@@ -233,6 +287,21 @@ impl Codec {
                 out.push(b'}');
                 Ok(())
             }
+            (Format::Csv { .. }, shape) => {
+                for (i, field) in shape.fields().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    let value = match shape {
+                        Shape::Class(class) => &class.get(record, i)?,
+                        Shape::Value(_) => record,
+                    };
+                    if !(field.optional && value.is_none()) {
+                        csv::write_kind(field.kind, field.label, value, out)?;
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -269,6 +338,21 @@ impl Codec {
             ) => from_text.bind(py).call1((text::decode_utf8(py, line)?,)),
             (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
             (Format::Json { read, .. }, _) => read.bind(py).call1((PyBytes::new(py, line),)),
+            (Format::Csv { rows, .. }, shape) => {
+                let text = Text {
+                    data: Arc::new(line.to_vec()),
+                    spans: vec![Span::new(0, line.len())],
+                };
+                let lines = Batch {
+                    rows: 1,
+                    columns: vec![Values::Text(text).into()],
+                    origin: None,
+                };
+                let read = rows.records(py, &lines, shape, |_, _, bad| {
+                    Err(PyValueError::new_err(bad.why))
+                })?;
+                rows::record(py, shape, &read.columns, 0)
+            }
         }
     }
 }

@@ -92,11 +92,7 @@ impl Context {
     fn inc(&self, counter: &Bound<'_, PyString>, n: Option<&Bound<'_, PyInt>>) -> PyResult<()> {
         let py = counter.py();
         let n = n.map_or_else(|| 1.into_pyobject(py), |n| Ok(n.clone()))?;
-        let counters = self.state.get().counters.bind(py);
-        match counters.get_item(counter)? {
-            Some(old) => counters.set_item(counter, old.add(n)?),
-            None => counters.set_item(counter, n),
-        }
+        self.state.get().inc(counter, n)
     }
 
     fn freq_map<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {

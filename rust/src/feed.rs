@@ -2,15 +2,18 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use triomphe::Arc;
 
+use crate::cell::GilCell;
 use crate::codec::{Codec, Shape};
-use crate::columns::column::{Batch, Origin, Span};
+use crate::columns::column::{Batch, Column, Origin, Span, Text, Values};
 use crate::columns::parse::FieldSpec;
-use crate::columns::txt;
+use crate::columns::{rows, txt};
 use crate::context::Context;
 use crate::lines::{Block, LineReader, Lines};
+use crate::ops::csv::Bad;
 
 /// Passes the record on every line to `target`; returns how many there were. With `lenient`, a
 /// line that does not parse is counted as a parse error and left out.
@@ -23,6 +26,9 @@ pub fn feed_lines(
     lenient: bool,
 ) -> PyResult<u64> {
     let mut lines = lines.reader(py)?;
+    if codec.csv().is_some() {
+        return feed_rows(py, &mut lines, codec, target, lenient);
+    }
     if target.takes_batches() {
         return feed_blocks(py, &mut lines, codec, target, lenient);
     }
@@ -116,9 +122,66 @@ fn read_block(block: &Block, codec: &Codec, crlf: bool) -> (Batch, Vec<Span>) {
             data: Arc::clone(data),
             base: *base,
             lines: whole,
+            starts: None,
         }),
     };
     (batch, parsed.odd)
+}
+
+/// As `feed_lines`, of CSV.
+fn feed_rows(
+    py: Python<'_>,
+    lines: &mut LineReader,
+    codec: &Codec,
+    target: &Context,
+    lenient: bool,
+) -> PyResult<u64> {
+    let state = target.state();
+    let mut count = 0;
+    while let Some((base, batch)) = next_batch(py, lines, codec, |rows, row, bad| {
+        if lenient {
+            return state.bad_row(py, rows, row, bad);
+        }
+        state.at(rows, row);
+        Err(PyValueError::new_err(bad.why))
+    })? {
+        count += batch.rows as u64;
+        state.position.store(base, Relaxed);
+        target.pass_on_batch(py, &batch)?;
+    }
+    Ok(count)
+}
+
+/// The records in the next rows of CSV, and the position of the block that they stand in.
+fn next_batch(
+    py: Python<'_>,
+    lines: &mut LineReader,
+    codec: &Codec,
+    on_bad: impl FnMut(&Batch, usize, Bad) -> PyResult<()>,
+) -> PyResult<Option<(u64, Batch)>> {
+    let csv = codec.csv().expect("a codec of CSV");
+    let Some((block, mut spans)) = lines.next_rows(py)? else {
+        return Ok(None);
+    };
+    if codec.skips_blank() {
+        spans.retain(|row| row.len > 0);
+    }
+    let Block { data, base, .. } = block;
+    let rows = Batch {
+        rows: spans.len(),
+        columns: vec![Column::from(Values::Text(Text {
+            data: Arc::clone(&data),
+            spans,
+        }))],
+        origin: Some(Origin {
+            data,
+            base,
+            lines: None,
+            starts: None,
+        }),
+    };
+    let batch = csv.records(py, &rows, &codec.shape, on_bad)?;
+    Ok(Some((base, batch)))
 }
 
 /// Passes every record of an iterable to `target`, the first of them at position `start`.
@@ -132,18 +195,25 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     }
     Ok(count)
 }
+
 /// The records on lines, as an iterator.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct RecordReader {
     lines: Py<Lines>,
     codec: Py<Codec>,
+    /// Of CSV, records that have been read, and how many of them have been given out.
+    ready: GilCell<Option<(Batch, usize)>>,
 }
 
 #[pymethods]
 impl RecordReader {
     #[new]
     fn new(lines: Py<Lines>, codec: Py<Codec>) -> Self {
-        Self { lines, codec }
+        Self {
+            lines,
+            codec,
+            ready: GilCell::new(None),
+        }
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -152,9 +222,41 @@ impl RecordReader {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut lines = self.lines.get().reader(py)?;
-        match next_record(py, &mut lines, self.codec.get())? {
+        let codec = self.codec.get();
+        if codec.csv().is_some() {
+            return self.next_of_csv(py, &mut lines);
+        }
+        match next_record(py, &mut lines, codec)? {
             Some((_, record)) => record.map(Some),
             None => Ok(None),
+        }
+    }
+}
+
+impl RecordReader {
+    fn next_of_csv<'py>(
+        &self,
+        py: Python<'py>,
+        lines: &mut LineReader,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let codec = self.codec.get();
+        let mut ready = self.ready.borrow_mut(py)?;
+        loop {
+            if let Some((batch, done)) = &mut *ready
+                && *done < batch.rows
+            {
+                *done += 1;
+                return rows::record(py, &codec.shape, &batch.columns, *done - 1).map(Some);
+            }
+            let refuse = |rows: &Batch, row, bad: Bad| {
+                let at = rows.position(row).unwrap_or(0);
+                let why = bad.why;
+                Err(PyValueError::new_err(format!("position {at}: {why}")))
+            };
+            match next_batch(py, lines, codec, refuse)? {
+                Some((_, batch)) => *ready = Some((batch, 0)),
+                None => return Ok(None),
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ mod columns;
 mod compress;
 mod consumer;
 mod context;
+mod csv;
+mod csv_field;
+mod cuts;
 mod escape;
 mod feed;
 mod frames;
@@ -46,6 +49,10 @@ mod _core {
     use crate::compress::compress;
     #[pymodule_export]
     use crate::context::Context;
+    #[pymodule_export]
+    use crate::csv::csv_header;
+    #[pymodule_export]
+    use crate::cuts::csv_cuts;
     #[pymodule_export]
     use crate::feed::{RecordReader, feed_lines, feed_records};
     #[pymodule_export]

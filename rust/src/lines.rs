@@ -12,10 +12,12 @@ use pyo3::types::{PyBytes, PyIterator, PyString};
 use triomphe::Arc;
 
 use crate::cell::GilCell;
+use crate::columns::column::Span;
+use crate::columns::quotes::{Quotes, Unclosed};
 
 const BLOCK: usize = 256 * 1024;
 const LONGEST: usize = 3 << 30;
-const BOM: &[u8] = b"\xef\xbb\xbf";
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines that start in `[start, end)` of the content of a local file (given by its path), as it
 /// is or compressed by zstd, or of an iterator of bytes. So every line belongs to exactly one of the
@@ -23,6 +25,9 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 ///
 /// Content that cannot be entered anywhere is read from `origin` on, which is before `start`: a zstd
 /// file from the frame at byte `offset`.
+///
+/// With a `delimiter`, lines are rows of CSV: a newline in quotes ends none. Then a range starts where
+/// a row does (see `cuts`).
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Lines(GilCell<LineReader>);
 
@@ -30,7 +35,7 @@ pub struct Lines(GilCell<LineReader>);
 impl Lines {
     #[new]
     #[pyo3(signature = (source, start=0, end=None, *, zstd=false, offset=0, origin=0,
-                        skip_header=false, skip_bom=false, crlf=false))]
+                        skip_header=false, skip_bom=false, crlf=false, delimiter=None))]
     #[expect(clippy::too_many_arguments, reason = "all are named by the one caller")]
     fn new(
         source: &Bound<'_, PyAny>,
@@ -42,10 +47,14 @@ impl Lines {
         skip_header: bool,
         skip_bom: bool,
         crlf: bool,
+        delimiter: Option<char>,
     ) -> PyResult<Self> {
         // A range that does not start the input begins one byte early: if that byte ends a line,
         // the next line is the range's own; if not, it is the previous range's.
-        let base = start.saturating_sub(1);
+        let base = match delimiter {
+            None => start.saturating_sub(1),
+            Some(_) => start,
+        };
         let mut surplus = base.saturating_sub(origin);
         let blocks = if source.is_instance_of::<PyString>() {
             let path = source.extract::<std::path::PathBuf>()?;
@@ -71,14 +80,15 @@ impl Lines {
             base,
             end: end.unwrap_or(u64::MAX),
             crlf,
-            opening: if start > 0 {
-                Opening::InLine
-            } else {
-                Opening::Input {
+            opening: match start {
+                0 => Opening::Input {
                     skip_header,
                     skip_bom,
-                }
+                },
+                _ if delimiter.is_some() => Opening::Done,
+                _ => Opening::InLine,
             },
+            quotes: delimiter.map(|delimiter| Quotes::new(delimiter as u8)),
         })))
     }
 }
@@ -104,6 +114,8 @@ pub struct LineReader {
     end: u64,
     crlf: bool,
     opening: Opening,
+    /// Those of CSV, up to `scanned`.
+    quotes: Option<Quotes>,
 }
 
 enum Blocks {
@@ -149,7 +161,7 @@ impl LineReader {
                     self.scanned = BOM.len();
                 }
                 if skip_header {
-                    self.take(py)?;
+                    self.skip_header(py)?;
                     start = self.base + self.head as u64;
                 }
             }
@@ -177,12 +189,7 @@ impl LineReader {
             if let Some(cut) = last {
                 break cut;
             }
-            if self.buffer.len() - self.head > LONGEST {
-                let at = self.base + self.head as u64;
-                return Err(PyValueError::new_err(format!(
-                    "the line at position {at} is longer than 3 GiB, which no block holds"
-                )));
-            }
+            self.check_length()?;
             self.scanned = self.buffer.len();
             let head = self.head;
             if !self.fill(py)? {
@@ -195,6 +202,51 @@ impl LineReader {
         if cut == self.head {
             return Ok(None);
         }
+        self.scanned = cut;
+        Ok(Some(self.lend(cut)))
+    }
+
+    /// The rows of CSV of about one read, and the block that they stand in.
+    ///
+    /// # Panics
+    /// If the lines are no rows.
+    pub fn next_rows(&mut self, py: Python<'_>) -> PyResult<Option<(Block, Vec<Span>)>> {
+        if self.open(py)? >= self.end {
+            return Ok(None);
+        }
+        let mut ends = Vec::new();
+        loop {
+            let new = self.scanned..self.buffer.len();
+            self.scanned = new.end;
+            let quotes = self.quotes.as_mut().expect("rows of CSV");
+            quotes
+                .row_ends(&self.buffer, new, self.base, &mut ends)
+                .map_err(unclosed)?;
+            if !ends.is_empty() {
+                break;
+            }
+            self.check_length()?;
+            if !self.fill(py)? {
+                ends.push(self.buffer.len() as u32);
+                break;
+            }
+        }
+        let mut rows = Vec::with_capacity(ends.len());
+        let mut start = self.head;
+        for end in ends {
+            if self.base + start as u64 >= self.end {
+                break;
+            }
+            let row = self.without_cr(start..end as usize);
+            rows.push(Span::new(row.start, row.len()));
+            start = end as usize + 1;
+        }
+        let cut = start.min(self.buffer.len());
+        Ok((cut > self.head).then(|| (self.lend(cut), rows)))
+    }
+
+    /// The buffer up to `cut`, from which on it is kept.
+    fn lend(&mut self, cut: usize) -> Block {
         let lines = self.head..cut;
         let mut next = std::mem::take(&mut self.lent);
         let rest = match Arc::get_mut(&mut next) {
@@ -206,10 +258,21 @@ impl LineReader {
         self.buffer.extend_from_slice(&full[cut..]);
         self.lent = Arc::new(full);
         let base = self.base;
-        (self.head, self.scanned) = (0, 0);
+        self.head = 0;
+        self.scanned -= cut;
         self.base += cut as u64;
         let data = Arc::clone(&self.lent);
-        Ok(Some(Block { data, lines, base }))
+        Block { data, lines, base }
+    }
+
+    fn check_length(&self) -> PyResult<()> {
+        if self.buffer.len() - self.head > LONGEST {
+            let at = self.base + self.head as u64;
+            return Err(PyValueError::new_err(format!(
+                "the line at position {at} is longer than 3 GiB, which no block holds"
+            )));
+        }
+        Ok(())
     }
 
     /// The next line's position in the input, and where it stands in `bytes`.
@@ -218,15 +281,27 @@ impl LineReader {
         if start >= self.end {
             return Ok(None);
         }
-        let Some((position, mut line)) = self.take(py)? else {
-            return Ok(None);
-        };
-        // A carriage return belongs to the line end only if a newline follows.
-        let ended = line.end < self.head;
+        let line = self.take(py)?;
+        Ok(line.map(|(position, line)| (position, self.without_cr(line))))
+    }
+
+    /// The line without a carriage return, which belongs to its end only if a newline follows.
+    fn without_cr(&self, mut line: Range<usize>) -> Range<usize> {
+        let ended = line.end < self.buffer.len();
         if self.crlf && ended && self.buffer[line.clone()].ends_with(b"\r") {
             line.end -= 1;
         }
-        Ok(Some((position, line)))
+        line
+    }
+
+    /// Takes the first line; of CSV the first row, and a blank line is none.
+    fn skip_header(&mut self, py: Python<'_>) -> PyResult<()> {
+        while let Some((_, line)) = self.take(py)? {
+            if self.quotes.is_none() || !self.without_cr(line).is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub fn bytes(&self, line: Range<usize>) -> &[u8] {
@@ -236,8 +311,8 @@ impl LineReader {
     /// The next line without its line end, wherever the range ends.
     fn take(&mut self, py: Python<'_>) -> PyResult<Option<(u64, Range<usize>)>> {
         loop {
-            if let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) {
-                let line = self.head..self.scanned + found;
+            if let Some(end) = self.line_end()? {
+                let line = self.head..end;
                 let position = self.base + line.start as u64;
                 self.head = line.end + 1;
                 self.scanned = self.head;
@@ -251,6 +326,19 @@ impl LineReader {
                 return Ok((!line.is_empty()).then_some((position, line)));
             }
         }
+    }
+
+    /// Where the next line ends, if that is in the buffer.
+    fn line_end(&mut self) -> PyResult<Option<usize>> {
+        let new = self.scanned..self.buffer.len();
+        let Some(quotes) = &mut self.quotes else {
+            let found = memchr::memchr(b'\n', &self.buffer[new]);
+            return Ok(found.map(|found| self.scanned + found));
+        };
+        let end = quotes.first_row_end(&self.buffer, new, self.base);
+        let end = end.map_err(unclosed)?;
+        self.check_length()?;
+        Ok(end.map(|end| end as usize))
     }
 
     /// Reads another block behind the rest of the buffer; false at the end of the input.
@@ -319,6 +407,10 @@ fn damage(py: Python<'_>, error: &io::Error, read: &BufReader<File>, path: &Path
         .and_then(|errors| errors.getattr("InputError"))
         .and_then(|class| class.call1((why,)));
     input_error.map_or_else(|error| error, PyErr::from_value)
+}
+
+pub fn unclosed(unclosed: Unclosed) -> PyErr {
+    PyValueError::new_err(unclosed.to_string())
 }
 
 /// Reads a block, or what there is of it, behind what the buffer holds.

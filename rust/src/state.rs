@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyo3::exceptions::{PyBaseException, PyException, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::cell::GilCell;
 use crate::columns::column::Batch;
+use crate::ops::csv::Bad;
 
 const KEPT_ERRORS: usize = 5;
 
@@ -140,6 +141,23 @@ impl TaskState {
                 .push((file, self.position.load(Relaxed), message));
         }
         Ok(())
+    }
+
+    /// Counts a row of a batch that failed to parse, and what of it did.
+    pub fn bad_row(&self, py: Python<'_>, batch: &Batch, row: usize, bad: Bad) -> PyResult<()> {
+        let counter = PyString::new(py, &format!("parse-errors-{}", bad.what));
+        self.inc(&counter, 1i32.into_pyobject(py)?)?;
+        self.at(batch, row);
+        self.parse_error(py, PyValueError::new_err(bad.why))
+    }
+
+    /// Adds to a counter.
+    pub fn inc<'py>(&self, counter: &Bound<'py, PyString>, n: Bound<'py, PyInt>) -> PyResult<()> {
+        let counters = self.counters.bind(counter.py());
+        match counters.get_item(counter)? {
+            Some(old) => counters.set_item(counter, old.add(n)?),
+            None => counters.set_item(counter, n),
+        }
     }
 
     /// The task is at a row of a batch.

@@ -9,6 +9,7 @@ mod columns {
     pub mod marks;
     pub mod number;
     pub mod parse;
+    pub mod quotes;
     pub mod txt;
 }
 #[path = "../src/escape.rs"]
@@ -19,12 +20,15 @@ mod ops {
     pub mod json;
 }
 
+use std::borrow::Cow;
+
 use triomphe::Arc;
 
 use columns::column::{Column, Span, Values};
 use columns::parse::{FieldSpec, Parsed, Plain};
+use columns::quotes::{Quotes, Unclosed};
 use columns::{marks, number, txt};
-use ops::csv::{ParseCsv, Split};
+use ops::csv::{Bad, Layout, ParseCsv, Split, row_fields};
 use ops::json::ParseJson;
 
 const KINDS: [Plain; 5] = [
@@ -414,8 +418,9 @@ fn lines_and_single_values_are_read() {
     );
 }
 
-fn csv_value(field: &FieldSpec, text: &[u8]) -> Option<Value> {
-    if field.optional && text.is_empty() {
+fn csv_value(field: &FieldSpec, text: &[u8], quoted: bool) -> Option<Value> {
+    let is_text = matches!(field.kind, Plain::Str | Plain::Text);
+    if field.optional && text.is_empty() && !(quoted && is_text) {
         return Some(Value::Null);
     }
     if field.kind == Plain::Text {
@@ -435,13 +440,14 @@ fn csv_value(field: &FieldSpec, text: &[u8]) -> Option<Value> {
 }
 
 /// The fields of a row of CSV, byte by byte.
-fn slow_csv(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn slow_csv(line: &[u8]) -> Option<Vec<(Vec<u8>, bool)>> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
         let mut text = Vec::new();
-        if let [b'"', quoted @ ..] = rest {
-            rest = quoted;
+        let quoted = rest.starts_with(b"\"");
+        if let [b'"', more @ ..] = rest {
+            rest = more;
             loop {
                 match rest {
                     [b'"', b'"', more @ ..] => {
@@ -465,7 +471,7 @@ fn slow_csv(line: &[u8]) -> Option<Vec<Vec<u8>>> {
             text.extend_from_slice(unquoted);
             rest = more;
         }
-        fields.push(text);
+        fields.push((text, quoted));
         match rest {
             [b',', more @ ..] => rest = more,
             [] => return Some(fields),
@@ -475,17 +481,19 @@ fn slow_csv(line: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 fn check_rows(
-    parsed: &Parsed<(u32, String)>,
+    parsed: &Parsed<(u32, Bad)>,
     lines: &[Vec<u8>],
-    fields: &[FieldSpec],
-    cut: impl Fn(&[u8]) -> Option<Vec<Vec<u8>>>,
+    layout: &Layout,
+    cut: impl Fn(&[u8]) -> Option<Vec<(Vec<u8>, bool)>>,
 ) {
     let (mut expected, mut bad) = (Vec::new(), Vec::new());
     for (i, line) in lines.iter().enumerate() {
-        let texts = cut(line).filter(|texts| texts.len() == fields.len());
+        let texts = cut(line).filter(|texts| texts.len() == layout.width);
         let row: Option<Vec<_>> = texts.and_then(|texts| {
-            let texts = fields.iter().zip(texts);
-            texts.map(|(field, text)| csv_value(field, &text)).collect()
+            let fields = layout.fields.iter().zip(&layout.columns);
+            fields
+                .map(|(field, &column)| csv_value(field, &texts[column].0, texts[column].1))
+                .collect()
         });
         match row {
             Some(row) => expected.push(row),
@@ -528,12 +536,24 @@ fn csv_is_read_as_byte_by_byte() {
             lines.push(vec![0xff]);
         }
         let (block, spans) = block_of(&lines);
+        let width = fields.len() + random.below(3);
+        let layout = Layout {
+            columns: fields.iter().map(|_| random.below(width)).collect(),
+            fields,
+            width,
+        };
         let csv = ParseCsv {
-            fields: fields.clone(),
+            layout,
             delimiter: b',',
             quote: b'"',
         };
-        check_rows(&csv.parse(&block, &spans), &lines, &fields, slow_csv);
+        check_rows(&csv.parse(&block, &spans), &lines, &csv.layout, slow_csv);
+        for line in &lines {
+            let fields = row_fields(b',', line).ok();
+            let fields = fields.map(|all| all.into_iter().map(Cow::into_owned).collect());
+            let slow = slow_csv(line).map(|all| all.into_iter().map(|field| field.0).collect());
+            assert_eq!(fields, slow as Option<Vec<_>>);
+        }
     }
 }
 
@@ -558,17 +578,22 @@ fn split_is_that_of_str() {
         let (block, spans) = block_of(&lines);
         let separator = random.pick(&["-", "--", "→", "a-"]);
         let split = Split {
-            fields: fields.clone(),
+            layout: Layout::of(fields),
             separator: separator.into(),
         };
-        check_rows(&split.parse(&block, &spans), &lines, &fields, |line| {
-            let line = str::from_utf8(line).unwrap();
-            Some(
-                line.split(separator)
-                    .map(|text| text.as_bytes().to_vec())
-                    .collect(),
-            )
-        });
+        check_rows(
+            &split.parse(&block, &spans),
+            &lines,
+            &split.layout,
+            |line| {
+                let line = str::from_utf8(line).unwrap();
+                Some(
+                    line.split(separator)
+                        .map(|text| (text.as_bytes().to_vec(), false))
+                        .collect(),
+                )
+            },
+        );
     }
 }
 
@@ -588,7 +613,7 @@ fn numbers_in_csv_are_those_of_python() {
         field("b", Plain::Bool, false),
     ];
     let parsed = ParseCsv {
-        fields,
+        layout: Layout::of(fields),
         delimiter: b',',
         quote: b'"',
     }
@@ -606,7 +631,7 @@ fn bad_rows_of_csv_are_explained() {
         field("count", Plain::Int, false),
     ];
     let csv = ParseCsv {
-        fields,
+        layout: Layout::of(fields),
         delimiter: b';',
         quote: b'\'',
     };
@@ -626,7 +651,7 @@ fn bad_rows_of_csv_are_explained() {
         ),
         (
             "a;'1;2",
-            "field `price`: expected a closing quote in the same line",
+            "field `price`: expected a closing quote in the same row",
         ),
         (
             "'a'b;1;2",
@@ -634,7 +659,7 @@ fn bad_rows_of_csv_are_explained() {
         ),
         (
             "a;1;2;'",
-            "field 4: expected a closing quote in the same line",
+            "field 4: expected a closing quote in the same row",
         ),
         (
             &format!("a;;{long}"),
@@ -644,13 +669,17 @@ fn bad_rows_of_csv_are_explained() {
     let (block, spans) = block_of(&cases.map(|(line, _)| line));
     let parsed = csv.parse(&block, &spans);
     assert_eq!(parsed.rows, 0);
-    for (i, ((line, why), (_, expected))) in parsed.odd.iter().zip(cases).enumerate() {
-        assert_eq!((*line as usize, &**why), (i, expected));
+    for (i, ((line, bad), (_, expected))) in parsed.odd.iter().zip(cases).enumerate() {
+        assert_eq!((*line as usize, &*bad.why), (i, expected));
     }
+    let what: Vec<_> = parsed.odd.iter().map(|(_, bad)| bad.what).collect();
+    assert_eq!(what[..4], ["columns", "columns", "columns", "float"]);
+    assert_eq!(what[8..], ["int", "quotes", "quotes", "quotes", "int"]);
     let (block, spans) = block_of(&[b"\xff;;1"]);
-    let why = &csv.parse(&block, &spans).odd[0].1;
+    let bad = &csv.parse(&block, &spans).odd[0].1;
+    assert_eq!(bad.what, "str");
     assert_eq!(
-        why,
+        bad.why,
         "field `name`: expected `str` in UTF-8, got \"\u{fffd}\""
     );
 }
@@ -660,7 +689,7 @@ fn lines_of_csv_need_not_be_in_order() {
     let block = Arc::new(b"1,a\n2,b\n\xff".to_vec());
     let fields = vec![field("i", Plain::Int, false), field("s", Plain::Str, false)];
     let csv = ParseCsv {
-        fields,
+        layout: Layout::of(fields),
         delimiter: b',',
         quote: b'"',
     };
@@ -809,4 +838,89 @@ fn json_that_is_not_plainly_right_is_odd() {
     .parse(&block, &spans);
     assert_eq!(rows(&parsed), [1, 2, 3, 4, 1].map(|int| [Value::Int(int)]));
     assert_eq!(parsed.odd, (5..lines.len() as u32).collect::<Vec<_>>());
+}
+
+/// Where rows end, byte by byte: the rest of a row is cut off its fields, one after the other.
+fn slow_row_ends(text: &[u8]) -> Vec<u32> {
+    #[derive(PartialEq)]
+    enum At {
+        FieldStart,
+        Unquoted,
+        Quoted,
+        BehindQuote,
+    }
+    let mut at = At::FieldStart;
+    let mut ends = Vec::new();
+    for (i, &byte) in text.iter().enumerate() {
+        at = match (at, byte) {
+            (At::FieldStart | At::BehindQuote, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::BehindQuote,
+            (At::Quoted, _) => At::Quoted,
+            (_, b'\n') => {
+                ends.push(i as u32);
+                At::FieldStart
+            }
+            (_, b',') => At::FieldStart,
+            _ => At::Unquoted,
+        }
+    }
+    ends
+}
+
+#[test]
+fn rows_end_where_no_quote_is_open() {
+    let mut random = Random(8);
+    let parts: [&[u8]; 8] = [
+        b",",
+        b"\"",
+        b"\"\"",
+        b"a",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"abcdefgh",
+    ];
+    for _ in 0..20_000 {
+        let text = random.text(&parts, 60);
+        let expected = slow_row_ends(&text);
+        let mut quotes = Quotes::new(b',');
+        let mut ends = Vec::new();
+        let mut done = 0;
+        while done < text.len() {
+            let next = done + 1 + random.below(text.len() - done);
+            match random.below(3) {
+                0 => {
+                    quotes.skip(&text, done..next, 7).unwrap();
+                    let passed = expected.iter().copied();
+                    ends.extend(passed.filter(|&end| (done..next).contains(&(end as usize))));
+                    done = next;
+                }
+                1 => {
+                    quotes.row_ends(&text, done..next, 7, &mut ends).unwrap();
+                    done = next;
+                }
+                _ => {
+                    let end = quotes.first_row_end(&text, done..next, 7).unwrap();
+                    ends.extend(end);
+                    done = end.map_or(next, |end| end as usize + 1);
+                }
+            }
+        }
+        assert_eq!(ends, expected, "{:?}", String::from_utf8_lossy(&text));
+    }
+}
+
+#[test]
+fn a_quote_is_not_open_for_ever() {
+    let mut text = vec![b'x'; (64 << 20) + 4];
+    text[..3].copy_from_slice(b"a,\"");
+    let last = text.len() - 2;
+    let mut quotes = Quotes::new(b',');
+    assert_eq!(quotes.skip(&text, 0..last, 5), Ok(()));
+    assert_eq!(quotes.skip(&text, last..last + 1, 5), Err(Unclosed(7)));
+    for (closing, expected) in [(last + 1, Err(Unclosed(7))), (last, Ok(()))] {
+        text[closing] = b'"';
+        assert_eq!(Quotes::new(b',').skip(&text, 0..last + 2, 5), expected);
+        text[closing] = b'x';
+    }
 }

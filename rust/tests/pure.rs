@@ -1,6 +1,8 @@
 //! Tests of the modules that need no Python: they are compiled here by themselves, so that
 //! `cargo test` links without a Python library.
 
+#[path = "../src/csv_field.rs"]
+mod csv_field;
 #[path = "../src/escape.rs"]
 mod escape;
 #[path = "../src/names.rs"]
@@ -90,5 +92,25 @@ fn shard_names_stay_in_the_folder() {
         "", "/a", "../a", "a/../b", "a//b", "a/.", "a\\b", "a\nb", "a/",
     ] {
         assert!(names::check_name(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn fields_of_csv_have_quotes_where_they_need_them() {
+    for (text, field) in [
+        ("", "\"\""),
+        ("a b", "a b"),
+        (" a", "\" a\""),
+        ("a\t", "\"a\t\""),
+        ("a,b", "\"a,b\""),
+        ("a\nb", "\"a\nb\""),
+        ("a\r", "\"a\r\""),
+        ("\"", "\"\"\"\""),
+        ("a\"b\"c", "\"a\"\"b\"\"c\""),
+        ("é;'", "é;'"),
+    ] {
+        let mut out = Vec::new();
+        csv_field::write_field(text.as_bytes(), &mut out);
+        assert_eq!(out, field.as_bytes());
     }
 }

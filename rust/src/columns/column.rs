@@ -308,15 +308,25 @@ pub struct Origin {
     pub base: u64,
     /// Where it stands that the rows are all lines of this range, in order, and nothing else.
     pub lines: Option<Range<usize>>,
+    /// Where in the data the line of each row begins, if that is known.
+    pub starts: Option<Vec<u32>>,
 }
 
 impl Batch {
     /// The rows of these numbers, in their order.
     pub fn gather(&self, rows: &[u32]) -> Batch {
+        let origin = self.origin.as_ref().map(|origin| {
+            let starts = origin.starts.as_ref();
+            let starts = starts.map(|all| rows.iter().map(|&row| all[row as usize]).collect());
+            Origin {
+                starts,
+                ..origin.partly()
+            }
+        });
         Batch {
             rows: rows.len(),
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
-            origin: self.origin.as_ref().map(Origin::partly),
+            origin,
         }
     }
 
@@ -340,6 +350,9 @@ impl Batch {
     /// The position in the input file of a row, as exactly as is known.
     pub fn position(&self, row: usize) -> Option<u64> {
         let origin = self.origin.as_ref()?;
+        if let Some(starts) = &origin.starts {
+            return Some(origin.base + u64::from(starts[row]));
+        }
         let within = self.columns.iter().find_map(|column| match &column.values {
             Values::Text(text) if Arc::ptr_eq(&text.data, &origin.data) => {
                 Some(text.spans[row].start)
@@ -357,6 +370,15 @@ impl Origin {
             data: Arc::clone(&self.data),
             base: self.base,
             lines: None,
+            starts: None,
+        }
+    }
+
+    /// For a batch of the same rows, with other fields or texts.
+    pub fn without_lines(self) -> Origin {
+        Origin {
+            lines: None,
+            ..self
         }
     }
 }

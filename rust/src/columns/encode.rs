@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::codec::Shape;
 use crate::columns::column::{Batch, Column, Values};
 use crate::columns::schema::Field;
+use crate::csv_field::write_field;
 use crate::escape::{escape_at, escape_bytes};
 use crate::quote::{write_base64, write_str};
 use crate::text::{NULL, bare_line};
@@ -32,6 +33,7 @@ pub enum Style {
     /// One JSON value a line, and one JSON object.
     Json,
     JsonObject,
+    Csv,
 }
 
 impl Encoder {
@@ -92,6 +94,15 @@ impl Encoder {
                 out.push(b'}');
                 Ok(())
             }
+            Style::Csv => {
+                for (i, column) in batch.columns.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    write_csv(column, row, out);
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -113,6 +124,16 @@ fn write_tabbed(column: &Column, bytes: bool, row: usize, out: &mut Vec<u8>) {
         }
         Values::Bool(bools) => write_bool(bools[row], out),
         Values::Int(_) | Values::Same(_) => write_int(column.int(row), out),
+    }
+}
+
+#[inline]
+fn write_csv(column: &Column, row: usize, out: &mut Vec<u8>) {
+    match &column.values {
+        _ if column.is_null(row) => {}
+        Values::Text(text) => write_field(text.get(row), out),
+        // Numbers and bools have neither escapes nor quotes.
+        _ => write_tabbed(column, false, row, out),
     }
 }
 

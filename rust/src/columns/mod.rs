@@ -12,6 +12,7 @@ pub mod number;
 pub mod numbers;
 pub mod parse;
 pub mod pending;
+pub mod quotes;
 pub mod rows;
 pub mod schema;
 pub mod times;

@@ -113,8 +113,20 @@ impl Cells {
         format: &impl Format,
         block: &Arc<Vec<u8>>,
     ) -> Vec<Column> {
-        let fields = fields.iter().enumerate();
-        let columns: Vec<_> = fields
+        self.columns_at(0..fields.len(), fields, format, block)
+    }
+
+    /// As `columns`, each of them at one of these places in a row.
+    pub fn columns_at(
+        &mut self,
+        places: impl IntoIterator<Item = usize>,
+        fields: &[FieldSpec],
+        format: &impl Format,
+        block: &Arc<Vec<u8>>,
+    ) -> Vec<Column> {
+        let columns: Vec<_> = places
+            .into_iter()
+            .zip(fields)
             .map(|(i, field)| self.column(i, field, format, block))
             .collect();
         if self.bad.is_empty() {
@@ -198,7 +210,9 @@ impl Cells {
         for (row, cells) in self.spans.chunks_exact(self.width).enumerate() {
             let text = cells[index].of(block);
             let escapes = std::iter::from_fn(|| escaped.next_if_eq(&row)).count();
-            let is_null = field.optional && format.is_null(text);
+            // An empty text with escapes is one in quotes: a value.
+            let is_value = escapes > 0 && text.is_empty();
+            let is_null = field.optional && format.is_null(text) && !is_value;
             let value = match escapes {
                 0 => Some(Cow::Borrowed(text)),
                 _ => format.plain(text),

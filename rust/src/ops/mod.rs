@@ -1,6 +1,7 @@
 //! Native operators: whole batches in, whole batches out, without a call into Python.
 
-mod csv;
+pub mod csv;
+pub mod delimited;
 pub mod filter;
 pub mod find;
 mod json;
@@ -17,14 +18,16 @@ use triomphe::Arc;
 
 use crate::codec::{Codec, Shape};
 use crate::columns::column::{Batch, Column, Origin, Span, Text, Values};
+use crate::columns::quotes::QUOTE;
 use crate::columns::rows;
 use crate::groups::keys::moment;
-use crate::ops::csv::{ParseCsv, Split};
+use crate::ops::csv::{Layout, ParseCsv, Split};
+use crate::ops::delimited::{Delimited, Parser};
 use crate::ops::filter::{Comparison, Constant, filter};
 use crate::ops::find::Finder;
 use crate::ops::json::ParseJson;
 use crate::ops::lower::lower;
-use crate::ops::parse::{Parse, Parser};
+use crate::ops::parse::parse_json;
 use crate::ops::template::Template;
 use crate::ops::words::{split_on, split_space};
 use crate::state::TaskState;
@@ -46,7 +49,8 @@ enum Kernel {
     Lower(usize),
     Select(Vec<usize>),
     Filter(usize, Comparison, Constant),
-    Parse(Parse),
+    Parse(Delimited),
+    ParseJson(Option<ParseJson>),
 }
 
 #[pymethods]
@@ -101,27 +105,26 @@ impl Op {
                 Kernel::Filter(field, comparison, constant)
             }
             "parse_csv" => {
-                let fields = gives.get().shape.specs();
-                let delimiter = given("delimiter")?.extract::<char>()? as u8;
+                let shape = &gives.get().shape;
                 let parser = ParseCsv {
-                    fields,
-                    delimiter,
-                    quote: b'"',
+                    layout: Layout::of(shape.specs()),
+                    delimiter: given("delimiter")?.extract::<char>()? as u8,
+                    quote: QUOTE,
                 };
-                Kernel::Parse(Parse::new(Parser::Csv(parser), &gives.get().shape))
+                Kernel::Parse(Delimited::new(Parser::Csv(parser), shape))
             }
             "split" => {
-                let fields = gives.get().shape.specs();
-                let separator = given("separator")?.extract::<String>()?.into_bytes();
-                let parser = Split { fields, separator };
-                Kernel::Parse(Parse::new(Parser::Split(parser), &gives.get().shape))
+                let shape = &gives.get().shape;
+                let parser = Split {
+                    layout: Layout::of(shape.specs()),
+                    separator: given("separator")?.extract::<String>()?.into_bytes(),
+                };
+                Kernel::Parse(Delimited::new(Parser::Split(parser), shape))
             }
             "parse_json" => {
-                let shape = &gives.get().shape;
                 let plain = gives.get().reads_plain_objects();
-                let fields = shape.specs();
-                let parser = Parser::Json(plain.then_some(ParseJson { fields }));
-                Kernel::Parse(Parse::new(parser, shape))
+                let fields = gives.get().shape.specs();
+                Kernel::ParseJson(plain.then_some(ParseJson { fields }))
             }
             other => return Err(PyValueError::new_err(format!("unknown operator `{other}`"))),
         };
@@ -132,10 +135,15 @@ impl Op {
 impl Op {
     /// What the operator makes of a batch.
     pub fn apply(&self, py: Python<'_>, batch: &Batch, state: &TaskState) -> PyResult<Vec<Batch>> {
-        if let Kernel::Parse(parse) = &self.kernel {
-            return parse.apply(py, batch, self.gives.get(), state);
+        let gives = self.gives.get();
+        match &self.kernel {
+            Kernel::Parse(parse) => {
+                let count = |batch: &Batch, row, bad| state.bad_row(py, batch, row, bad);
+                Ok(vec![parse.records(py, batch, &gives.shape, count)?])
+            }
+            Kernel::ParseJson(parser) => parse_json(py, parser.as_ref(), batch, gives, state),
+            _ => Ok(vec![py.detach(|| self.run(batch))]),
         }
-        Ok(vec![py.detach(|| self.run(batch))])
     }
 
     fn run(&self, batch: &Batch) -> Batch {
@@ -207,7 +215,7 @@ impl Op {
                     .iter()
                     .map(|&field| batch.columns[field].clone())
                     .collect(),
-                origin: batch.origin.as_ref().map(Origin::partly),
+                origin: batch.origin.clone().map(Origin::without_lines),
             },
             Kernel::Filter(field, comparison, constant) => batch.gather(&filter(
                 &batch.columns[*field],
@@ -215,7 +223,7 @@ impl Op {
                 *comparison,
                 constant,
             )),
-            Kernel::Parse(_) => unreachable!("it needs Python"),
+            Kernel::Parse(_) | Kernel::ParseJson(_) => unreachable!("it needs Python"),
         }
     }
 }
@@ -255,9 +263,7 @@ fn with_text(batch: &Batch, field: usize, change: impl FnOnce(&Text) -> Text) ->
     let mut batch = batch.clone();
     let column = &mut batch.columns[field];
     column.values = Values::Text(change(column.text()));
-    if let Some(origin) = &mut batch.origin {
-        origin.lines = None;
-    }
+    batch.origin = batch.origin.map(Origin::without_lines);
     batch
 }
 
