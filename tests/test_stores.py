@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from children import running
 from records import WordCount
 
 import gaia
@@ -387,6 +388,53 @@ def test_a_bucket_that_is_not_there_is_named(gcs: Any, tmp_path: Path) -> None:
         gaia.LocalRunner("gs://no-such-bucket/out").run(copy_pipeline(str(tmp_path / "a.txt")))
     with pytest.raises(gaia.InputError, match=r"gs://no-such-bucket/\*"):
         gaia.LocalRunner(tmp_path / "out").run(copy_pipeline("gs://no-such-bucket/*"))
+
+
+@pytest.fixture(params=["ranges", "whole"])
+def web(request: pytest.FixtureRequest, tmp_path: Path, gcs: Any) -> Any:
+    """Files of a web server that gives parts of files, or only whole ones: how to write a file,
+    and its URL."""
+    if request.param == "ranges":
+        server = f"{gcs.server}/download/storage/v1/b/{gcs.name}/o"
+        yield gcs.write, lambda name: f"{server}/{name}?alt=media"
+        return
+    script = (
+        "import functools, http.server, sys\n"
+        "handler = http.server.SimpleHTTPRequestHandler\n"
+        "handler.log_message = lambda *args: None\n"
+        "server = http.server.ThreadingHTTPServer(\n"
+        "    ('127.0.0.1', 0), functools.partial(handler, directory=sys.argv[1]))\n"
+        "server.handle_error = lambda *args: None\n"
+        "import threading; threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "print(f'http://127.0.0.1:{server.server_port}', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+
+    def write(name: str, content: bytes) -> None:
+        (tmp_path / name).write_bytes(content)
+
+    with running("-c", script, str(tmp_path)) as url:
+        yield write, lambda name: f"{url}/{name}"
+
+
+def test_files_of_web_servers_are_read(web: Any, tmp_path: Path) -> None:
+    write, url = web
+    lines = [f"{number} {'x' * (number % 90)}" for number in range(60_000)]
+    write("plain.txt", "\n".join(lines).encode())
+    write("packed.txt.gz", gzip.compress(b"packed\n" * 10))
+    write("empty.txt", b"")
+
+    inputs = [url("plain.txt"), url("packed.txt.gz"), url("empty.txt")]
+    result = gaia.LocalRunner(tmp_path / "out", workers=2).run(copy_pipeline(inputs))
+
+    assert sorted(result["copy"].records()) == sorted([*lines, *["packed"] * 10])
+
+
+def test_the_web_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\n")
+
+    with pytest.raises(gaia.OutputError, match=r"http://example.org/out can only be read"):
+        gaia.LocalRunner("http://example.org/out").run(copy_pipeline(str(tmp_path / "a.txt")))
 
 
 def test_an_unknown_scheme_is_named(tmp_path: Path) -> None:

@@ -90,9 +90,11 @@ def _remote(pattern: str, store: Store) -> list[InputFile]:
     def file(name: str) -> InputFile:
         size = found[name].get("size")
         path = fs.unstrip_protocol(name)
-        if size is not None and size < _LOOK_INTO:
+        if size is not None and size < _LOOK_INTO and store.scheme not in ("http", "https"):
             by_name = _SUFFIXES.get(os.path.splitext(name)[1].lower(), "none")
             return InputFile(path, size, by_name, store, small=True)
+        if size is not None and not store.has_ranges(path):
+            size = None
         head = source_of(path, size, store).read(0, MAGIC_BYTES)
         return InputFile(path, size, sniff(head), store)
 

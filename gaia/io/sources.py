@@ -70,15 +70,21 @@ class StoreSource:
     def read(self, start: int, end: int) -> bytes:
         """See `Source.read`."""
         if self.size is None:
-            content: bytes = self.store.call("cat_file", self.path)
-            return content[start:end]
+            return self._beginning(end)[start:]
         end = min(end, self.size)
         return self.store.read(self.path, start, end) if start < end else b""
+
+    def _beginning(self, size: int) -> bytes:
+        stream = self.store.stream(self.path, 0)
+        found = b""
+        while len(found) < size and (block := next(stream, b"")):
+            found += block
+        return found[:size]
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """See `Source.blocks`."""
         if self.size is None:
-            yield self.read(start, 1 << 62)
+            yield from self.store.stream(self.path, start)
             return
         wanted = self.size if end is None else min(end, self.size)
         pool = ThreadPoolExecutor(_RANGES, thread_name_prefix="gaia-read")

@@ -23,6 +23,7 @@ TIMEOUT = float(os.environ.get("GAIA_STORE_TIMEOUT", "60"))
 PATIENCE = float(os.environ.get("GAIA_STORE_PATIENCE", "120"))
 # Bytes a second of the slowest connection over which a large upload is not given up.
 _SLOWEST = 100_000
+_STREAMED = 1 << 20
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _REQUESTS = 16
@@ -100,6 +101,48 @@ class Store:
             return found
 
         return patiently(once)
+
+    def has_ranges(self, url: str) -> bool:
+        """Whether parts of a file can be asked for, as HTTP servers need not allow."""
+        if self.scheme not in ("http", "https"):
+            return True
+        from fsspec.asyn import sync
+
+        async def ask(fs: Any) -> bool:
+            session = await fs.set_session()
+            headers = {"Range": "bytes=0-0"}
+            async with session.get(fs.encode_url(url), headers=headers) as answer:
+                return bool(answer.status == 206)
+
+        fs = self.filesystem
+        return bool(patiently(lambda: sync(fs.loop, ask, fs, timeout=TIMEOUT)))
+
+    def stream(self, url: str, start: int) -> Iterator[bytes]:
+        """The content of a file from `start` on, where only the whole can be asked for: what fails
+        in between begins anew, and passes over what has been there."""
+        done = start
+
+        def opened() -> Iterator[bytes]:
+            with self.filesystem.open(url, "rb", block_size=0) as file:
+                left = done
+                while block := file.read(_STREAMED):
+                    if left < len(block):
+                        yield block[left:]
+                    left = max(0, left - len(block))
+
+        blocks = opened()
+
+        def following() -> bytes | None:
+            nonlocal blocks
+            try:
+                return next(blocks, None)
+            except Exception:
+                blocks = opened()
+                raise
+
+        while (block := patiently(following)) is not None:
+            done += len(block)
+            yield block
 
     def send(self, method: str, size: int, *args: Any) -> None:
         """Calls a method that sends so many bytes, which may take the longer.
