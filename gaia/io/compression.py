@@ -1,5 +1,6 @@
 """Codecs: told by magic number, read as a stream of blocks."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ def decompress(blocks: Iterator[bytes], compression: str, path: str) -> Iterator
     """
     if compression == "none":
         return blocks
-    return _frames(blocks, _STREAMS[compression], compression, path)
+    return _frames(blocks, stream_maker(compression), compression, path)
 
 
 def _frames(
@@ -60,16 +61,14 @@ def _frames(
         raise InputError(f"{path} ends early: its last {compression} frame stops at byte {done}")
 
 
-def _gzip_stream() -> Any:
-    from isal import isal_zlib
+def stream_maker(compression: str) -> Callable[[], Any]:
+    """Makes decompressors of one member or frame each, as `zlib.decompressobj` is one. Of `zstd`,
+    only the last that was made can be used."""
+    if compression == "gzip":
+        from isal import isal_zlib
 
-    return isal_zlib.decompressobj(wbits=31)
-
-
-def _zstd_stream() -> Any:
+        return functools.partial(isal_zlib.decompressobj, wbits=31)
     import zstandard
 
-    return zstandard.ZstdDecompressor().decompressobj()
-
-
-_STREAMS: dict[str, Callable[[], Any]] = {"gzip": _gzip_stream, "zstd": _zstd_stream}
+    maker: Callable[[], Any] = zstandard.ZstdDecompressor().decompressobj
+    return maker
