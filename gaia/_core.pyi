@@ -163,6 +163,9 @@ class TaskState:
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
 
+    def count_broken(self, position: int, message: str) -> None:
+        """Counts a record that failed to parse."""
+
 class Op:
     """A native step between records of one type and of another; `parameters` are those of the
     operator in `gaia.ops`, fields by their numbers. Raises `ValueError` if one is wrong."""
@@ -240,6 +243,9 @@ def feed_lines(lines: Lines, codec: Codec, target: Context[Any], lenient: bool) 
 
 def feed_records(records: Iterable[Any], target: Context[Any], start: int) -> int:
     """Passes every record to `target`, the first of them at position `start`."""
+
+def feed_positioned(records: Iterable[tuple[int, Any]], target: Context[Any]) -> int:
+    """Passes the record of every pair of a position and a record to `target`."""
 
 def shard_of(key: Any, shards: int, plain_key: Callable[[Any], Any]) -> int:
     """The shard of a key among `shards`: what a write's sharding does with it."""

@@ -16,10 +16,12 @@ class Format(enum.Enum):
     """How records stand in a file: one a line.
 
     `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
+    `WARC`: web archives, which can only be read.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
+    WARC = "warc"
 
 
 class Compression(enum.Enum):
@@ -47,13 +49,19 @@ class FileSpec:
 
 @attrs.frozen
 class Files:
-    """Lines of text files, read as records of one format."""
+    """Files that are read as records of one format.
+
+    `types` and `skip_broken` are WARC's: the types of records that are read (None: all), and
+    whether broken ones are left out.
+    """
 
     specs: tuple[FileSpec, ...]
     format: Format
     encoding: str = "utf-8"
     errors: str = "strict"
     skip_header: bool = False
+    types: tuple[str, ...] | None = None
+    skip_broken: bool = False
 
 
 @attrs.frozen

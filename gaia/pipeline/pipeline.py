@@ -2,7 +2,7 @@
 
 import codecs
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
@@ -26,6 +26,7 @@ from gaia.pipeline.operators import Joiner
 from gaia.pipeline.output import MAX_SHARDS
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
+from gaia.warc import CONTENT_TYPES, WARC_TYPES, WarcRecord
 
 T = TypeVar("T")
 Paths = str | os.PathLike[str] | FileSpec | Sequence[str | os.PathLike[str] | FileSpec]
@@ -107,6 +108,47 @@ class Pipeline:
         wiring.check_format(step, type, Format.JSONL)
         specs = _specs(step, paths)
         return self._read(Files(specs, Format.JSONL), type, name, "read_jsonl")
+
+    def read_warc(
+        self,
+        paths: Paths,
+        *,
+        name: str | None = None,
+        types: Collection[str] | None = CONTENT_TYPES,
+        on_error: str = "raise",
+    ) -> PTable[WarcRecord]:
+        """Reads the records of web archives: WARC, and WET, the texts of Common Crawl.
+
+        Files are plain, gzip or zstd. With a member or frame for each record, as is the standard, a
+        large file is read by several tasks; one that is compressed as one stream by a single task.
+        `ctx.input_pos` is the byte at which the record's member starts, as in CDX indexes.
+
+        Args:
+            paths: A path, a glob (`**` too), a `FileSpec`, or a list of them.
+            name: The step's name.
+            types: The types of records that are read; None for all. By default those with content:
+                `response`, `resource` and `conversion`.
+            on_error: What a broken record does, of which the data, the header or the length is
+                damaged: with `raise` it stops the run with an `InputError`; with `skip` it is
+                counted as a parse error and left out, and reading goes on at the next record.
+
+        >>> import gaia
+        >>> pages = gaia.Pipeline("p").read_warc("crawl/*.warc.wet.gz", name="pages")
+        >>> def lines(page: gaia.WarcRecord) -> list[str]:
+        ...     return page.payload.decode(errors="replace").splitlines()
+        >>> english = pages.filter(lambda page: page.language.startswith("eng"), name="english")
+        >>> english.flat_map(lines)
+        PTable[str]('lines')
+        """
+        step = name or "read_warc"
+        if on_error not in ("raise", "skip"):
+            raise PipelineError(
+                f'expected on_error="raise" or on_error="skip", got {on_error!r}', step=step
+            )
+        chosen = None if types is None else _warc_types(step, types)
+        skip = on_error == "skip"
+        files = Files(_specs(step, paths), Format.WARC, types=chosen, skip_broken=skip)
+        return self._read(files, WarcRecord, name, "read_warc")
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...
@@ -377,3 +419,19 @@ def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:
     if not specs:
         raise PipelineError("expected at least one path to read, got an empty list", step=step)
     return tuple(specs)
+
+
+def _warc_types(step: str, types: Any) -> tuple[str, ...]:
+    """Types of WARC records, each once."""
+    if isinstance(types, str) or not isinstance(types, Collection) or not types:
+        raise PipelineError(
+            f"expected a collection of types of WARC records, got {types!r}", step=step
+        )
+    for name in types:
+        if name not in WARC_TYPES:
+            raise PipelineError(
+                f"expected types of WARC records ({', '.join(WARC_TYPES)}), got {name!r}; "
+                "types=None reads all",
+                step=step,
+            )
+    return tuple(dict.fromkeys(types))

@@ -9,9 +9,12 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError
+from gaia.io import warc
 from gaia.io.files import blocks, reason
+from gaia.io.source import LocalSource
 from gaia.pipeline.graph import Format
 from gaia.pipeline.records import record_type
+from gaia.warc import WarcRecord
 
 # Encodings in which the byte 0A is a newline and nothing else, so that lines can be found before
 # they are decoded. Others are turned into UTF-8 as a stream.
@@ -51,6 +54,16 @@ class Lines:
         """Whether a byte order mark at the start of a file is no part of its first line."""
         json = self.format is Format.JSONL and not self.ours
         return json or codecs.lookup(self.encoding).name == "utf-8-sig"
+
+
+@attrs.frozen
+class Archive:
+    """Records of web archives, of some types (None: all). Broken ones are errors unless they are
+    skipped."""
+
+    parts: tuple[Part, ...]
+    types: tuple[str, ...] | None
+    skip_broken: bool
 
 
 @attrs.frozen
@@ -104,6 +117,25 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         )
     except OSError as error:
         raise InputError(f"cannot read {part.path}: {reason(error)}") from None
+
+
+def archived(source: Archive, part: Part, broken: warc.Broken) -> Iterator[tuple[int, WarcRecord]]:
+    """The records of a part of an archive with their positions; `broken` is told of those that are
+    skipped.
+
+    Raises:
+        InputError: It is damaged.
+        OSError: It cannot be read.
+    """
+    file = LocalSource(part.path)
+    return warc.records(
+        file,
+        part.compression,
+        part.start,
+        file.size if part.end is None else part.end,
+        source.types,
+        broken if source.skip_broken else None,
+    )
 
 
 def _check_size(path: str, expected: int) -> None:

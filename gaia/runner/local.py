@@ -14,7 +14,7 @@ from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Lines, Slice
+from gaia.runner.inputs import Slice
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.task import Task
@@ -97,7 +97,7 @@ class LocalRunner:
 def _is_small(reads: dict[str, list[Task]]) -> bool:
     sources = [source for tasks in reads.values() for task in tasks for source in task.inputs]
     records = sum(len(source.records) for source in sources if isinstance(source, Slice))
-    parts = [part for source in sources if isinstance(source, Lines) for part in source.parts]
+    parts = [part for source in sources if not isinstance(source, Slice) for part in source.parts]
     size = sum(os.path.getsize(path) for path in {part.path for part in parts})
     return size <= _SMALL_BYTES and records <= _SMALL_RECORDS
 

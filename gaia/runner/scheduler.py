@@ -21,7 +21,7 @@ from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
 from gaia.runner.engine import Engine
-from gaia.runner.inputs import Lines
+from gaia.runner.inputs import Slice
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
 
@@ -84,7 +84,7 @@ def prepare(plan: Plan, reads: dict[str, list[Task]], dest: str) -> None:
         for tasks in reads.values()
         for task in tasks
         for source in task.inputs
-        if isinstance(source, Lines)
+        if not isinstance(source, Slice)
         for part in source.parts
     }
     # A folder is resolved once, however many files of it are read.

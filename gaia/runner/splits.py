@@ -1,7 +1,7 @@
 """Cutting a stage's input into tasks."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from gaia.errors import TableError
@@ -10,7 +10,7 @@ from gaia.io.manifest import Manifest, read_manifest
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
 from gaia.pipeline.records import same_shape, why_not
-from gaia.runner.inputs import Lines, Part, Slice, can_split
+from gaia.runner.inputs import Archive, Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
 _MIN_SPLIT = 1 << 20
@@ -29,7 +29,8 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     """The tasks of a stage that reads.
 
     Plain files are cut where a task has enough, and small files are put together; a compressed file
-    is never cut. See `split_sizes` for how much is enough.
+    is never cut, but for an archive: tasks find the records that start in their bytes. See
+    `split_sizes` for how much is enough.
 
     Raises:
         InputError: An input is missing or unreadable.
@@ -40,14 +41,27 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     if isinstance(source, StoredTable):
         return _table_tasks(source.path, tp)
     found = [(spec, expand(spec.glob)) for spec in source.specs]
-    splittable = can_split(source.encoding)
-    sizes = split_sizes(sum(_weight(file) for _, files in found for file in files), workers)
+    cuttable = _cuttable(source)
+    total = sum(_weight(file, cuttable) for _, files in found for file in files)
+    sizes = split_sizes(total, workers)
     tasks: list[Task] = []
     for spec, files in found:
-        for parts in _cut(files, sizes, splittable):
-            lines = Lines(parts, source.format, source.encoding, source.errors, source.skip_header)
-            tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata))
+        for parts in _cut(files, sizes, cuttable):
+            tasks.append(Task(len(tasks), (_read_as(source, parts),), spec.shard, spec.metadata))
     return tasks
+
+
+def _cuttable(source: Files) -> Collection[str]:
+    """The compressions of files that can be cut into byte ranges."""
+    if source.format is Format.WARC:
+        return ("none", "gzip", "zstd")
+    return ("none",) if can_split(source.encoding) else ()
+
+
+def _read_as(source: Files, parts: tuple[Part, ...]) -> Lines | Archive:
+    if source.format is Format.WARC:
+        return Archive(parts, source.types, source.skip_broken)
+    return Lines(parts, source.format, source.encoding, source.errors, source.skip_header)
 
 
 def split_sizes(total: int, workers: int) -> Iterator[int]:
@@ -115,24 +129,27 @@ def _table_tasks(path: str, tp: Any) -> list[Task]:
     ]
 
 
-def _weight(file: InputFile) -> int:
-    return file.size if file.compression == "none" else file.size * _EXPANSION
+def _weight(file: InputFile, cuttable: Collection[str]) -> int:
+    """What a file counts for; one that can be cut, its size, which is that of its ranges."""
+    plain = file.compression == "none" or file.compression in cuttable
+    return file.size if plain else file.size * _EXPANSION
 
 
 def _cut(
-    files: Sequence[InputFile], sizes: Iterator[int], splittable: bool
+    files: Sequence[InputFile], sizes: Iterator[int], cuttable: Collection[str]
 ) -> Iterator[tuple[Part, ...]]:
     """What each task reads of some files."""
     size = next(sizes)
     group: list[Part] = []
     held = 0
     for file in files:
-        if file.compression != "none" or not splittable:
-            if group and held + _weight(file) > size:
+        if file.compression not in cuttable:
+            weight = _weight(file, cuttable)
+            if group and held + weight > size:
                 yield tuple(group)
                 group, held, size = [], 0, next(sizes)
             group.append(Part(file.path, file.compression))
-            held += _weight(file)
+            held += weight
             continue
         start = 0
         while True:

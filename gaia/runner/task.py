@@ -24,7 +24,7 @@ from gaia.pipeline.plan import Branch, Input, Stage, Table
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
 from gaia.runner.failure import Terminated, step_error
-from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
+from gaia.runner.inputs import Archive, Lines, Slice, archived, codec_for, open_lines
 
 FRAME_BYTES = 128 * 1024
 BUFFER_BYTES = 64 << 20
@@ -38,7 +38,7 @@ class Task:
     """A unit of work, retry and resume: one input for a read, one for each table of a join."""
 
     number: int
-    inputs: tuple[Lines | Slice, ...]
+    inputs: tuple[Lines | Archive | Slice, ...]
     shard: int | None = None
     metadata: Any = None
 
@@ -233,10 +233,12 @@ class _TaskRun:
         else:
             yield from (entry.type for entry in stage.inputs)
 
-    def _feed(self, source: Lines | Slice, tp: Any, target: _core.Context[Any]) -> int:
+    def _feed(self, source: Lines | Archive | Slice, tp: Any, target: _core.Context[Any]) -> int:
         """Passes all records of an input to a context; returns how many there were."""
         if isinstance(source, Slice):
             return _core.feed_records(source.records, target, source.start)
+        if isinstance(source, Archive):
+            return self._feed_archive(source, target)
         codec = codec_for(source, tp)
         count = 0
         for part in source.parts:
@@ -255,6 +257,20 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
+        return count
+
+    def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
+        count = 0
+        for part in source.parts:
+            target.flush()  # What waits is of the file before.
+            self.state.enter(part.path)
+            try:
+                records = archived(source, part, self.state.count_broken)
+                count += _core.feed_positioned(records, target)
+            except OSError as error:
+                if self.state.blame(error):
+                    raise
+                raise InputError(f"cannot read {part.path}: {reason(error)}") from None
         return count
 
     def _check_bundles(self) -> None:

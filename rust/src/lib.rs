@@ -45,7 +45,7 @@ mod _core {
     #[pymodule_export]
     use crate::context::Context;
     #[pymodule_export]
-    use crate::feed::{RecordReader, feed_lines, feed_records};
+    use crate::feed::{RecordReader, feed_lines, feed_positioned, feed_records};
     #[pymodule_export]
     use crate::joint::Joint;
     #[pymodule_export]

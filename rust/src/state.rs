@@ -75,6 +75,17 @@ impl TaskState {
         Ok(())
     }
 
+    /// Counts a record that failed to parse.
+    fn count_broken(&self, py: Python<'_>, position: u64, message: String) -> PyResult<()> {
+        let file = self.input_file(py)?.to_string();
+        let mut errors = self.errors.borrow_mut(py)?;
+        errors.count += 1;
+        if errors.first.len() < KEPT_ERRORS {
+            errors.first.push((file, position, message));
+        }
+        Ok(())
+    }
+
     #[getter]
     pub fn input_file(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
         Ok(self.input_file.borrow_mut(py)?.clone_ref(py))
@@ -125,16 +136,8 @@ impl TaskState {
         if !error.is_instance_of::<PyException>(py) {
             return Err(error);
         }
-        let mut errors = self.errors.borrow_mut(py)?;
-        errors.count += 1;
-        if errors.first.len() < KEPT_ERRORS {
-            let file = self.input_file(py)?.to_string();
-            let message = error.value(py).str()?.to_string();
-            errors
-                .first
-                .push((file, self.position.load(Relaxed), message));
-        }
-        Ok(())
+        let message = error.value(py).str()?.to_string();
+        self.count_broken(py, self.position.load(Relaxed), message)
     }
 
     /// The task is at a row of a batch.
