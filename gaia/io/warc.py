@@ -14,7 +14,14 @@ from typing import Any
 from gaia.errors import InputError
 from gaia.io.compression import stream_maker
 from gaia.io.source import Source
-from gaia.io.warc_stream import RECORD, START_SIZE, BrokenError, Span, Stream
+from gaia.io.warc_stream import (
+    RECORD,
+    START_SIZE,
+    BrokenError,
+    Span,
+    Stream,
+    lone_record,
+)
 from gaia.warc import WarcRecord
 
 # Takes the position of a broken record and what is wrong with it: raises, or lets reading go on.
@@ -131,8 +138,13 @@ def _walk(
     pieces = _Pieces(blocks(start), start)
     while pieces.skip_padding() and pieces.position < stop:
         position = pieces.position
-        stream = Stream(_decompressed(pieces, new_stream, compression), position)
+        member = _Member(pieces, new_stream(), compression)
         try:
+            begin = member.read()
+            if member.ended and (span := lone_record(begin)) is not None:
+                yield position, span
+                continue
+            stream = Stream(itertools.chain((begin,), member.rest()), position)
             while stream.at_record():
                 if (span := _take(stream, position, broken)) is not None:
                     yield position, span
@@ -174,12 +186,8 @@ class _Pieces:
 
     def take(self) -> memoryview | None:
         """The next piece; None at the end."""
-        while self._at == len(self._block):
-            block = next(self._blocks, None)
-            if block is None:
-                return None
-            self._block = memoryview(block)
-            self._at = 0
+        if self._at == len(self._block) and not self._load():
+            return None
         piece = self._block[self._at : self._at + _PIECE]
         self._at += len(piece)
         self.position += len(piece)
@@ -192,34 +200,56 @@ class _Pieces:
 
     def skip_padding(self) -> bool:
         """Goes on behind zeros, as tapes and block devices have them; whether anything follows."""
-        while (piece := self.take()) is not None:
-            rest = len(piece) if piece[0] else len(bytes(piece).lstrip(b"\0"))
-            if rest:
-                self.give_back(rest)
+        while self._at < len(self._block) or self._load():
+            if self._block[self._at]:
+                return True
+            rest = bytes(self._block[self._at :]).lstrip(b"\0")
+            zeros = len(self._block) - self._at - len(rest)
+            self._at += zeros
+            self.position += zeros
+        return False
+
+    def _load(self) -> bool:
+        for block in self._blocks:
+            if block:
+                self._block = memoryview(block)
+                self._at = 0
                 return True
         return False
 
 
-def _decompressed(
-    pieces: _Pieces, new_stream: Callable[[], Any], compression: str
-) -> Iterator[bytes]:
-    """What one member holds. At the end, its checksum was right.
+class _Member:
+    """A gzip member or zstd frame that is read. Once it has `ended`, its checksum was right."""
 
-    Raises:
-        _DamagedError: There is no member, or it is damaged, or ends early.
-    """
-    stream = new_stream()
-    while (piece := pieces.take()) is not None:
+    def __init__(self, pieces: _Pieces, stream: Any, compression: str) -> None:
+        self._pieces = pieces
+        self._stream = stream
+        self._compression = compression
+        self.ended = False
+
+    def read(self) -> bytes:
+        """What the next piece holds.
+
+        Raises:
+            _DamagedError: There is no member, or it is damaged, or ends early.
+        """
+        piece = self._pieces.take()
+        if piece is None:
+            end = self._pieces.position
+            raise _DamagedError(f"{self._compression} data: the file ends early, at byte {end}")
         try:
-            chunk = stream.decompress(piece)
+            chunk: bytes = self._stream.decompress(piece)
         except Exception as error:
-            raise _DamagedError(f"{compression} data: {error}") from None
-        if stream.eof:
-            pieces.give_back(len(stream.unused_data))
-            yield chunk
-            return
-        yield chunk
-    raise _DamagedError(f"{compression} data: the file ends early, at byte {pieces.position}")
+            raise _DamagedError(f"{self._compression} data: {error}") from None
+        if self._stream.eof:
+            self._pieces.give_back(len(self._stream.unused_data))
+            self.ended = True
+        return chunk
+
+    def rest(self) -> Iterator[bytes]:
+        """All that follows."""
+        while not self.ended:
+            yield self.read()
 
 
 def _has_cuts(source: Source, compression: str) -> bool:

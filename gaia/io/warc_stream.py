@@ -21,6 +21,18 @@ class BrokenError(Exception):
     """What the stream is at is no whole record."""
 
 
+def lone_record(data: bytes) -> Span | None:
+    """The record that these bytes are, from first to last, if they are one. Nearly every member is;
+    this finds it in a fraction of the time that a stream takes."""
+    block = data.find(b"\r\n\r\n", 0, _MAX_HEADER) + 4
+    if RECORD.match(data) is not None and data.endswith(b"\r\n\r\n"):
+        length = _LENGTH.search(data, 0, block - 2)
+        end = len(data) - 4
+        if length is not None and length[1] == b"%d" % (end - block):
+            return data, 0, block, end
+    return None
+
+
 class Stream:
     """A cursor in WARC data.
 
