@@ -313,26 +313,28 @@ def _windows(source: Source) -> Callable[[int], Iterator[bytes]]:
 
 
 def _maker() -> Callable[[str, bytes, int, int, int], WarcRecord]:
-    """Makes records of the bytes that hold them."""
+    """Makes records of a type and the bytes that hold them."""
     from fastwarc import WarcRecord as Parsed
 
+    from_bytes = Parsed.from_bytes
+
     def make(kind: str, data: bytes, header: int, block: int, end: int) -> WarcRecord:
-        parsed = Parsed.from_bytes(data[header:block])
+        parsed = from_bytes(data[header:block])
         headers = _merged(parsed.headers.to_tuples())
-        content_type = headers.get("content-type", "")
-        status = 0
-        http_headers: dict[str, str] = {}
-        payload: bytes | None = None
+        get = headers.get
         if parsed.is_http:
-            status, http_headers, payload = _http(Parsed, data[header:end])
+            status, http_headers, payload = _http(from_bytes, data[header:end])
             content_type = http_headers.get("content-type", "")
+        else:
+            status, http_headers, payload = 0, {}, None
+            content_type = get("content-type", "")
         return WarcRecord(
             kind,
-            headers.get("warc-target-uri", "").strip("<>"),
-            headers.get("warc-date", ""),
-            headers.get("warc-record-id", ""),
+            get("warc-target-uri", "").strip("<>"),
+            get("warc-date", ""),
+            get("warc-record-id", ""),
             content_type,
-            headers.get("warc-identified-content-language", ""),
+            get("warc-identified-content-language", ""),
             data[block:end] if payload is None else payload,
             status,
             http_headers,
@@ -342,10 +344,10 @@ def _maker() -> Callable[[str, bytes, int, int, int], WarcRecord]:
     return make
 
 
-def _http(parsed_type: Any, record: bytes) -> tuple[int, dict[str, str], bytes | None]:
+def _http(from_bytes: Any, record: bytes) -> tuple[int, dict[str, str], bytes | None]:
     """Status, headers and body; no body where the block is no HTTP."""
     for decode in ("all", "none"):  # Servers lie about encodings: then the body is as it was sent.
-        parsed = parsed_type.from_bytes(record)
+        parsed = from_bytes(record)
         try:
             parsed.parse_http(auto_decode=decode, quirks_mode=True)
             body = parsed.reader.read()
