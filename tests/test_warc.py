@@ -3,10 +3,14 @@
 import gzip
 import io
 import itertools
+import os
 import random
 import re
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -20,6 +24,9 @@ import gaia
 from gaia.io import warc
 from gaia.io.compression import sniff
 from gaia.io.source import LocalSource
+from gaia.pipeline.graph import Format
+from gaia.runner import splits
+from gaia.testing import assert_same_records
 
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
@@ -57,6 +64,22 @@ def texts(count: int, size: int = 40, seed: int = 1) -> list[bytes]:
     ]
 
 
+@attrs.define
+class Seen:
+    """A record, and what the context told of it."""
+
+    text: str
+    file: str
+    position: int
+    metadata: str | None
+
+
+class See(gaia.Mapper[gaia.WarcRecord, Seen]):
+    def do(self, record: gaia.WarcRecord, ctx: gaia.Context[Seen]) -> None:
+        name = os.path.basename(ctx.input_file)
+        ctx.write(Seen(record.payload.decode(), name, ctx.input_pos, ctx.metadata))
+
+
 @attrs.frozen
 class Archives:
     """Writes files and reads them."""
@@ -84,6 +107,13 @@ class Archives:
             for start, end in itertools.pairwise(bounds)
             for record in warc.records(source, sniff(content[:4]), start, end, types, broken)
         ]
+
+    def run(self, paths: Any, workers: int = 0, **options: Any) -> gaia.RunResult:
+        """The records, as a pipeline reads them."""
+        pipeline = gaia.Pipeline("read")
+        seen = pipeline.read_warc(paths, name="pages", **options).map(See, name="see")
+        seen.write("seen", gaia.JSONL).with_mod_n_sharding(3, "text")
+        return gaia.LocalRunner(self.folder / "out", workers=workers).run(pipeline)
 
     def salvaged(self, content: bytes, cuts: tuple[int, ...] = ()) -> tuple[list[bytes], list[int]]:
         """The payloads of whole records, and where broken ones are."""
@@ -395,8 +425,6 @@ class TestDamage:
         assert broken == [0]
 
     def test_no_length_takes_memory(self, archives: Archives) -> None:
-        import tracemalloc
-
         for length in (1 << 29, 1 << 40, 10**18):
             raw = gzip.compress(wet(b"text", Content_Length=str(length)))
             tracemalloc.start()
@@ -419,3 +447,129 @@ class TestDamage:
             raw_bytes[at : at + data.draw(st.integers(0, 300))] = data.draw(st.binary(max_size=20))
         cuts = tuple(data.draw(st.sets(st.integers(0, len(raw_bytes)), max_size=4)))
         assert archives.salvaged(bytes(raw_bytes), cuts) == archives.salvaged(bytes(raw_bytes))
+
+
+class TestPipeline:
+    @pytest.mark.parametrize("size", [1 << 10, 1 << 14, 1 << 30])
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_tasks_of_any_size_give_the_same_records(
+        self, archives: Archives, monkeypatch: pytest.MonkeyPatch, size: int, workers: int
+    ) -> None:
+        monkeypatch.setattr(splits, "_MIN_SPLIT", size)
+        monkeypatch.setattr(splits, "_MAX_SPLIT", size)
+        monkeypatch.setattr(splits, "_SLIVER", 100)
+        expected = []
+        for pack in PACKS:
+            contents = texts(60, size=3000, seed=len(pack))
+            raw, starts = members(pack, list(map(wet, contents)))
+            archives.file(raw, f"crawl/{pack}.warc")
+            whole = PACKS[pack](b"".join(map(wet, contents)))
+            archives.file(whole, f"crawl/deep/{pack}.one")
+            for text, start in zip(contents, starts, strict=True):
+                expected.append(Seen(text.decode(), f"{pack}.warc", start, "crawled"))
+                at = start if pack == "none" else 0
+                expected.append(Seen(text.decode(), f"{pack}.one", at, "crawled"))
+        spec = gaia.FileSpec(f"{archives.folder}/crawl/**/*.*", metadata="crawled")
+        result = archives.run([spec], workers)
+        assert_same_records(result["seen"].records(), expected)
+        assert result.counters["map-input-pages"] == len(expected)
+        assert "parse-errors" not in result.counters
+
+    def test_the_position_is_where_an_index_has_the_record(self, archives: Archives) -> None:
+        contents = texts(50, size=100)
+        raw, _ = members("gzip", list(map(wet, contents)))
+        for seen in archives.run(archives.file(raw))["seen"].records():
+            member = gzip.GzipFile(fileobj=io.BytesIO(raw[seen.position :]))
+            assert member.read().startswith(b"WARC/1.0\r\n")
+            found = zlib.decompressobj(wbits=31).decompress(raw[seen.position :])
+            assert found.endswith(f"\r\n\r\n{seen.text}\r\n\r\n".encode())
+
+    def test_a_broken_record_stops_the_run(self, archives: Archives) -> None:
+        raw, starts = members("gzip", list(map(wet, texts(20, size=100))))
+        path = archives.file(flip(raw, starts[8] - 5))
+        message = f'{path} is damaged at byte {starts[7]}: gzip data: .*on_error="skip"'
+        for workers in (0, 2):
+            with pytest.raises(gaia.InputError, match=message):
+                archives.run(path, workers)
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_broken_records_are_counted_and_shown(
+        self, archives: Archives, capsys: pytest.CaptureFixture[str], workers: int
+    ) -> None:
+        contents = texts(20, size=100)
+        raw, starts = members("gzip", list(map(wet, contents)))
+        path = archives.file(flip(flip(raw, starts[8] - 5), starts[3] - 5))
+        result = archives.run(path, workers, on_error="skip")
+        whole = [text.decode() for n, text in enumerate(contents) if n not in (2, 7)]
+        assert_same_records([seen.text for seen in result["seen"].records()], whole)
+        assert result.counters["parse-errors"] == 2
+        assert result.counters["map-input-pages"] == 18
+        shown = capsys.readouterr().err
+        assert "pages: records that failed to parse: 2 (beside 18 that were read)" in shown
+        assert f"{path}, position {starts[7]}: gzip data: " in shown
+
+    def test_errors_of_user_code_are_its_own(self, archives: Archives) -> None:
+        path = archives.file(gzip.compress(wet(b"\xff")))
+        for on_error in ("raise", "skip"):
+            with pytest.raises(gaia.StepError, match="step `see`"):
+                archives.run(path, on_error=on_error)
+
+    def test_types(self, archives: Archives) -> None:
+        kinds = ["warcinfo", "response", "request", "conversion", "resource", "odd", "revisit"]
+        records = [wet(kind.encode(), WARC_Type=kind) for kind in kinds]
+        path = archives.file(b"".join(records))
+
+        def read(**options: Any) -> set[str]:
+            return {seen.text for seen in archives.run(path, **options)["seen"].records()}
+
+        assert read() == {"response", "conversion", "resource"}
+        assert read(types=None) == set(kinds)
+        assert read(types={"revisit", "request"}) == {"revisit", "request"}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"types": ["respones"]}, r"\(warcinfo, response, .*\), got 'respones'"),
+            ({"types": "response"}, "expected a collection of types of WARC records, got 'resp"),
+            ({"types": []}, r"got \[\]"),
+            ({"on_error": "ignore"}, "got 'ignore'"),
+            ({"paths": []}, "at least one path"),
+        ],
+    )
+    def test_wrong_options_are_refused(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(gaia.PipelineError, match=message):
+            gaia.Pipeline("p").read_warc(**({"paths": "a.warc"} | options))
+
+    def test_a_missing_file(self, archives: Archives) -> None:
+        with pytest.raises(gaia.InputError, match="step `pages`: no file matches"):
+            archives.run(f"{archives.folder}/*.gz")
+
+    def test_warc_cannot_be_written(self) -> None:
+        pages = gaia.Pipeline("p").read_warc("a.warc")
+        with pytest.raises(gaia.PipelineError, match="WARC can only be read"):
+            pages.write("pages", Format.WARC)
+
+    @pytest.mark.parametrize("format", [gaia.TXT, gaia.JSONL])
+    def test_records_can_be_written_themselves(self, archives: Archives, format: Format) -> None:
+        content = gzip.compress(wet("Täxt\n\t\0".encode())) + gzip.compress(wet(b"\xff"))
+        pipeline = gaia.Pipeline("p")
+        pages = pipeline.read_warc(archives.file(content))
+        pages.write("pages", format).with_mod_n_sharding(2, "url")
+        result = gaia.LocalRunner(archives.folder / "out").run(pipeline)
+        read = [record for _, record in archives.read(content)]
+        assert_same_records(result["pages"].records(), read)
+
+    def test_batches_and_operators_take_records(self, archives: Archives) -> None:
+        path = archives.file(members("gzip", [wet(b"a"), wet(b"b", 1)])[0])
+        pipeline = gaia.Pipeline("p")
+        urls = pipeline.read_warc(path).map(gaia.ops.Select("url", "payload"))
+        urls.write("urls", gaia.TXT).with_mod_n_sharding(1, "url")
+        result = gaia.LocalRunner(archives.folder / "out").run(pipeline)
+        found = {(record.url, record.payload) for record in result["urls"].records()}
+        assert found == {("https://example.com/0", b"a"), ("https://example.com/1", b"b")}
+
+    def test_the_plan(self) -> None:
+        pipeline = gaia.Pipeline("p")
+        pages = pipeline.read_warc(["a/*.warc.gz", "b.warc"], name="pages")
+        pages.write("pages", gaia.JSONL).with_mod_n_sharding(1, "url")
+        assert "read pages: warc a/*.warc.gz, b.warc -> WarcRecord" in pipeline.explain()
