@@ -453,7 +453,10 @@ class TestWarcParse:
         lines = run_script("warc_parse", *options, f"--dest_dir={tmp_path}/parsed")
         assert lines[-2] == "7 lines"
         counted = run_script(
-            "word_count", "--native", f"--dest_dir={tmp_path}/counted", f"{tmp_path}/parsed/lines/*"
+            "word_count",
+            "--native",
+            f"--dest_dir={tmp_path}/counted",
+            f"{tmp_path}/parsed/lines/*.zst",
         )
         at_once = run_script("common_crawl_words", *options, f"--dest_dir={tmp_path}/words")
         text = (

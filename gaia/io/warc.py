@@ -13,6 +13,7 @@ from typing import Any
 
 from gaia.errors import InputError
 from gaia.io.compression import stream_maker
+from gaia.io.members import DamagedError, Member, Pieces
 from gaia.io.source import Source
 from gaia.io.warc_stream import (
     RECORD,
@@ -27,8 +28,6 @@ from gaia.warc import WarcRecord
 # Takes the position of a broken record and what is wrong with it: raises, or lets reading go on.
 Broken = Callable[[int, str], None]
 
-# Compressed bytes that are decompressed at once: behind the end of a member, the rest is copied.
-_PIECE = 1 << 15
 _WINDOW = 1 << 18
 # A record may hold an archive itself, whose members stand in the file as they are where they could
 # not be compressed further: in stored blocks, of at most 64 KiB in gzip and 128 KiB in zstd. Whole
@@ -95,10 +94,6 @@ def member_at_or_after(source: Source, compression: str, offset: int) -> int:
     return source.size
 
 
-class _DamagedError(Exception):
-    """The compressed data of a member is damaged."""
-
-
 class _FlawError(Exception):
     """What was read on trial is broken at a position."""
 
@@ -135,10 +130,10 @@ def _walk(
         _check_landing(source, stream.position, stop)
         return
     new_stream = stream_maker(compression)
-    pieces = _Pieces(blocks(start), start)
+    pieces = Pieces(blocks(start), start)
     while pieces.skip_padding() and pieces.position < stop:
         position = pieces.position
-        member = _Member(pieces, new_stream(), compression)
+        member = Member(pieces, new_stream(), compression)
         try:
             begin = member.read()
             if member.ended and (span := lone_record(begin)) is not None:
@@ -148,10 +143,10 @@ def _walk(
             while stream.at_record():
                 if (span := _take(stream, position, broken)) is not None:
                     yield position, span
-        except _DamagedError as error:
+        except DamagedError as error:
             broken(position, str(error))
             following = _next_start(source, compression, position + 1)
-            pieces = _Pieces(blocks(following), following)
+            pieces = Pieces(blocks(following), following)
     _check_landing(source, pieces.position, stop)
 
 
@@ -173,83 +168,6 @@ def _check_landing(source: Source, position: int, stop: int) -> None:
             f"{source.path} was cut at byte {stop}, inside a record that holds an archive itself; "
             "compress the file record by record, as `warcio recompress` does"
         )
-
-
-class _Pieces:
-    """The bytes of a file from a position on, in small pieces of which a rest can be given back."""
-
-    def __init__(self, blocks: Iterator[bytes], position: int) -> None:
-        self._blocks = blocks
-        self._block = memoryview(b"")
-        self._at = 0
-        self.position = position
-
-    def take(self) -> memoryview | None:
-        """The next piece; None at the end."""
-        if self._at == len(self._block) and not self._load():
-            return None
-        piece = self._block[self._at : self._at + _PIECE]
-        self._at += len(piece)
-        self.position += len(piece)
-        return piece
-
-    def give_back(self, size: int) -> None:
-        """Takes back the last bytes of the last piece."""
-        self._at -= size
-        self.position -= size
-
-    def skip_padding(self) -> bool:
-        """Goes on behind zeros, as tapes and block devices have them; whether anything follows."""
-        while self._at < len(self._block) or self._load():
-            if self._block[self._at]:
-                return True
-            rest = bytes(self._block[self._at :]).lstrip(b"\0")
-            zeros = len(self._block) - self._at - len(rest)
-            self._at += zeros
-            self.position += zeros
-        return False
-
-    def _load(self) -> bool:
-        for block in self._blocks:
-            if block:
-                self._block = memoryview(block)
-                self._at = 0
-                return True
-        return False
-
-
-class _Member:
-    """A gzip member or zstd frame that is read. Once it has `ended`, its checksum was right."""
-
-    def __init__(self, pieces: _Pieces, stream: Any, compression: str) -> None:
-        self._pieces = pieces
-        self._stream = stream
-        self._compression = compression
-        self.ended = False
-
-    def read(self) -> bytes:
-        """What the next piece holds.
-
-        Raises:
-            _DamagedError: There is no member, or it is damaged, or ends early.
-        """
-        piece = self._pieces.take()
-        if piece is None:
-            end = self._pieces.position
-            raise _DamagedError(f"{self._compression} data: the file ends early, at byte {end}")
-        try:
-            chunk: bytes = self._stream.decompress(piece)
-        except Exception as error:
-            raise _DamagedError(f"{self._compression} data: {error}") from None
-        if self._stream.eof:
-            self._pieces.give_back(len(self._stream.unused_data))
-            self.ended = True
-        return chunk
-
-    def rest(self) -> Iterator[bytes]:
-        """All that follows."""
-        while not self.ended:
-            yield self.read()
 
 
 def _has_cuts(source: Source, compression: str) -> bool:

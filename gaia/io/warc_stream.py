@@ -36,8 +36,8 @@ def lone_record(data: bytes) -> Span | None:
 class Stream:
     """A cursor in WARC data.
 
-    Of a plain file, `position` moves with the cursor, and no more than `size` bytes can follow;
-    whatever a member of a compressed file holds is at the position of the member.
+    `size` is that of a plain file, in which `position` moves with the cursor. Without it, the data
+    is what a member of a compressed file holds, and is at the position of the member.
     """
 
     def __init__(self, chunks: Iterator[bytes], position: int, size: int | None = None) -> None:
