@@ -20,6 +20,7 @@ from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.table import PTable
 from gaia.runner.local import LocalRunner
 from gaia.runner.result import RunResult, Table, read_table
+from gaia.warc import WarcRecord
 
 TXT = Format.TXT
 JSONL = Format.JSONL
@@ -55,6 +56,7 @@ __all__ = [
     "StepError",
     "Table",
     "TableError",
+    "WarcRecord",
     "WorkerError",
     "ops",
     "read_table",

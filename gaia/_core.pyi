@@ -192,11 +192,11 @@ class TaskState:
     def forget(self) -> None:
         """Lets go of the exception, which holds on to all that the task has made."""
 
-    def count_error(self, message: str) -> None:
-        """Counts a record, or a part of a file, that cannot be read."""
-
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
+
+    def count_broken(self, position: int, message: str) -> None:
+        """Counts a record, or a part of a file, that cannot be read."""
 
 class Op:
     """A native step between records of one type and of another; `parameters` are those of the
@@ -275,6 +275,9 @@ def feed_lines(lines: Lines, codec: Codec, target: Context[Any], lenient: bool) 
 
 def feed_records(records: Iterable[Any], target: Context[Any], start: int) -> int:
     """Passes every record to `target`, the first of them at position `start`."""
+
+def feed_positioned(records: Iterable[tuple[int, Any]], target: Context[Any]) -> int:
+    """Passes the record of every pair of a position and a record to `target`."""
 
 def shard_of(key: Any, shards: int, plain_key: Callable[[Any], Any]) -> int:
     """The shard of a key among `shards`: what a write's sharding does with it."""

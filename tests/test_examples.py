@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import io
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from warcio.warcwriter import WARCWriter
 
 import gaia
 from gaia.testing import assert_same_records
@@ -46,7 +48,7 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-@pytest.mark.parametrize("name", ["word_count", "gsod_group", "movies_join", "mrgrep", "reshard"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
 def test_help_tells_the_purpose(name: str, load: Any) -> None:
     shown = " ".join(run_script(name, "--help"))
     assert load(name).__doc__.splitlines()[0].split(":")[0] in shown
@@ -389,3 +391,89 @@ class TestReshard:
         files = tmp_path.glob("rows/*.txt")
         rows = Counter(len(path.read_text("utf-8").splitlines()) for path in files)
         assert rows == Counter(cities.values())
+
+
+def wet(pages: list[tuple[str, bytes]]) -> bytes:
+    """A WET file of pages with a language each."""
+    raw = io.BytesIO()
+    writer = WARCWriter(raw, gzip=True)
+    writer.write_record(writer.create_warcinfo_record("pages.warc.wet.gz", {"software": "test"}))
+    for number, (language, content) in enumerate(pages):
+        headers = {"WARC-Identified-Content-Language": language} if language else {}
+        writer.write_record(
+            writer.create_warc_record(
+                f"https://example.com/{number}",
+                "conversion",
+                payload=io.BytesIO(content),
+                warc_content_type="text/plain",
+                warc_headers_dict=headers,
+            )
+        )
+    return raw.getvalue()
+
+
+class TestWarcParse:
+    ENGLISH = (
+        b"  The ship \t sailed.\r\n\nThe sea\nshort\nth\xc3\xa9 s\xc3\xa9a is wide",
+        b"The ship sailed.\ncaf\xe9 in Latin-1\nan end",
+    )
+    OTHERS = (("deu,eng", b"Das Schiff ist gesegelt."), ("", b"Nobody knows the language."))
+
+    @pytest.fixture
+    def inputs(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "crawl"
+        folder.mkdir()
+        for number, content in enumerate(self.ENGLISH):
+            pages = [("eng,fra", content), self.OTHERS[number]]
+            (folder / f"{number}.warc.wet.gz").write_bytes(wet(pages))
+        # Of the record at the end, half is lost.
+        damaged = folder / "0.warc.wet.gz"
+        tail = wet([("eng", b"The end is not here.")])
+        damaged.write_bytes(damaged.read_bytes() + tail[:-20])
+        return folder
+
+    def test_lines(self, inputs: Path, load: Any, tmp_path: Path) -> None:
+        pipeline = load("warc_parse").build(
+            [f"{inputs}/*.gz"], num_shards=3, language="eng", min_chars=6
+        )
+        result = gaia.LocalRunner(tmp_path).run(pipeline)
+        lines = ["The ship sailed.", "The sea", "thé séa is wide", "The ship sailed.", "an end"]
+        assert_same_records(result["lines"].records(), lines)
+        expected = {
+            "pages": 2,
+            "pages-in-other-languages": 2,
+            "lines-too-short": 2,
+            "lines-not-utf-8": 1,
+            "parse-errors": 1,
+        }
+        assert expected.items() <= result.counters.items()
+
+    def test_scripts_work_hand_in_hand(self, inputs: Path, load: Any, tmp_path: Path) -> None:
+        options = ("--inputs", f"{inputs}/*.gz", "--min_chars=6", "--num_shards=2")
+        lines = run_script("warc_parse", *options, f"--dest_dir={tmp_path}/parsed")
+        assert lines[-2] == "7 lines"
+        counted = run_script(
+            "word_count",
+            "--native",
+            f"--dest_dir={tmp_path}/counted",
+            f"{tmp_path}/parsed/lines/*.zst",
+        )
+        at_once = run_script("common_crawl_words", *options, f"--dest_dir={tmp_path}/words")
+        text = (
+            "The ship sailed The sea thé séa is wide The ship sailed an end "
+            "Das Schiff ist gesegelt Nobody knows the language"
+        )
+        words = text.split(" ")
+        assert at_once[0] == f"4 pages, {len(words)} words, {len(set(words))} distinct"
+        counts = Counter(words)
+        shown = {word: number(count) for count, word in map(str.split, at_once[1:-1])}
+        assert shown.items() <= counts.items()
+        table: gaia.Table[Any] = gaia.read_table(tmp_path / "words" / "wordcounts")
+        assert {record.word: record.count for record in table.records()} == counts
+        assert at_once[0] == f"4 pages, {counted[0]}"
+
+    @pytest.mark.parametrize("name", ["warc_parse", "common_crawl_words"])
+    def test_scripts_make_their_own_inputs(self, name: str, tmp_path: Path) -> None:
+        lines = run_script(name, "--language=eng", f"--dest_dir={tmp_path}")
+        assert number(lines[0].split()[0]) == 8
+        assert (tmp_path / "inputs" / "pages.warc.wet.gz").exists()

@@ -13,7 +13,7 @@ import gaia
 
 PACKAGE = Path(gaia.__file__).parent
 
-HEAVY = {"fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
+HEAVY = {"fastwarc", "fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
 
 
 def test_the_public_names():
@@ -42,6 +42,7 @@ def test_the_public_names():
         "StepError",
         "Table",
         "TableError",
+        "WarcRecord",
         "WorkerError",
         "ops",
         "read_table",

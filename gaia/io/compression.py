@@ -35,8 +35,7 @@ def decompress(
     Raises:
         InputError: The data is damaged or ends early; the message names `path` and the offset.
     """
-    new_stream = _STREAMS[compression]
-    stream: _Stream | None = None
+    stream: Decoder | None = None
     done = offset
     for block in blocks:
         rest = block
@@ -44,9 +43,9 @@ def decompress(
             if stream is None:
                 if not rest.strip(b"\0"):
                     break  # Padding behind the last frame, as tapes and block devices have it.
-                stream = new_stream()
+                stream = decoder(compression)
             try:
-                yield from _all(stream, rest)
+                yield from everything(stream, rest)
             except Exception as error:
                 at = done + len(block) - len(rest)
                 raise InputError(
@@ -61,7 +60,7 @@ def decompress(
         raise InputError(f"{path} ends early: its last {compression} frame stops at byte {done}")
 
 
-class _Stream(Protocol):
+class Decoder(Protocol):
     """A decoder of one frame, as those of Python's `bz2` are."""
 
     @property
@@ -76,8 +75,13 @@ class _Stream(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def _all(stream: _Stream, data: bytes) -> Iterator[bytes]:
-    """What the data decompresses to, in pieces."""
+def decoder(compression: str) -> Decoder:
+    """A decoder of one frame or member."""
+    return _DECODERS[compression]()
+
+
+def everything(stream: Decoder, data: bytes) -> Iterator[bytes]:
+    """What the data decompresses to, in pieces of bounded size."""
     yield stream.decompress(data, _MOST)
     while not stream.eof and not stream.needs_input:
         piece = stream.decompress(b"", _MOST)
@@ -111,13 +115,13 @@ class _Gzip:
         return found
 
 
-def _bzip2() -> _Stream:
+def _bzip2() -> Decoder:
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
-def _xz() -> _Stream:
+def _xz() -> Decoder:
     import lzma
 
     return lzma.LZMADecompressor(lzma.FORMAT_XZ)
@@ -129,7 +133,7 @@ def _lz4() -> Any:
     return lz4.frame.LZ4FrameDecompressor()
 
 
-_STREAMS: dict[str, Callable[[], _Stream]] = {
+_DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip,
     "zstd": _core.Unzstd,
     "bzip2": _bzip2,

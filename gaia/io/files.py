@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -15,6 +15,8 @@ from gaia.io.stores import Store, at_once, explain, local_path, read_ahead
 # A remote file below this size is not looked into before it is read: it is one piece anyway.
 _LOOK_INTO = 1 << 20
 _AHEAD = 4
+
+X = TypeVar("X")
 
 _SUFFIXES = {
     ".gz": "gzip",
@@ -143,10 +145,10 @@ def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def guarded(blocks: Iterator[bytes], path: str) -> Iterator[bytes]:
-    """The same blocks; failures to read them as an `InputError`."""
+def guarded(items: Iterator[X], path: str) -> Iterator[X]:
+    """The same items; failures to read them as an `InputError`."""
     with reading(path):
-        yield from blocks
+        yield from items
 
 
 @contextmanager

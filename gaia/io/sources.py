@@ -4,10 +4,11 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, cast
 
 import attrs
 
+from gaia.errors import InputError
 from gaia.io.stores import Store
 
 _BLOCK = 1 << 20
@@ -36,6 +37,13 @@ class Source(Protocol):
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The content from `start` on. What is behind `end` may be asked for, but rarely is."""
+
+
+class SizedSource(Source, Protocol):
+    """A file whose size is known."""
+
+    @property
+    def size(self) -> int: ...
 
 
 @attrs.frozen
@@ -123,3 +131,16 @@ def source_of(path: str, size: int | None, store: Store | None) -> Source:
     if store is None:
         return LocalSource(path, os.path.getsize(path) if size is None else size)
     return StoreSource(path, size, store)
+
+
+def sized(source: Source) -> SizedSource:
+    """The source, of which the size has to be known.
+
+    Raises:
+        InputError: It is not: a web server gives the file only as a whole.
+    """
+    if source.size is None:
+        raise InputError(
+            f"{source.path} cannot be read in parts from its server; download it first"
+        )
+    return cast(SizedSource, source)

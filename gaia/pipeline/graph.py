@@ -17,12 +17,14 @@ class Format(enum.Enum):
 
     `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
     `CSV`: fields with commas between them below a row of their names, in quotes where they need
-    them (RFC 4180); a newline in quotes makes a record of several lines.
+    them (RFC 4180); a newline in quotes makes a record of several lines. `WARC`: web archives,
+    which can only be read.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
     CSV = "csv"
+    WARC = "warc"
 
 
 class Compression(enum.Enum):
@@ -58,10 +60,11 @@ class Access:
 
 @attrs.frozen
 class Files:
-    """Lines of text files, read as records of one format.
+    """Files that are read as records of one format.
 
-    With `skip_damaged`, what follows damage in a file is left out and counted. Of CSV, the header
-    that is skipped names the columns, between which stands the `delimiter`.
+    With `skip_damaged`, what is damaged in a file is left out and counted. Of CSV, the header that
+    is skipped names the columns, between which stands the `delimiter`. `types` are the types of
+    WARC records that are read (None: all).
     """
 
     specs: tuple[FileSpec, ...]
@@ -72,6 +75,7 @@ class Files:
     access: Access = Access()
     skip_damaged: bool = False
     delimiter: str = ","
+    types: tuple[str, ...] | None = None
 
 
 @attrs.frozen

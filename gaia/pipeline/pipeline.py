@@ -2,7 +2,7 @@
 
 import codecs
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
@@ -27,6 +27,7 @@ from gaia.pipeline.operators import Joiner
 from gaia.pipeline.output import MAX_SHARDS
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
+from gaia.warc import CONTENT_TYPES, WARC_TYPES, WarcRecord
 
 T = TypeVar("T")
 OnError = Literal["fail", "skip"]
@@ -169,6 +170,9 @@ class Pipeline:
         delimiter: str = ",",
         header: bool = True,
         encoding: str = "utf-8",
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
     ) -> PTable[T]:
         """Reads CSV (RFC 4180): quoted fields may hold delimiters, doubled quotes and newlines.
 
@@ -191,6 +195,7 @@ class Pipeline:
                 the class in their order.
             encoding: A Python codec's name. Files in other encodings than UTF-8 are never cut, text
                 that does not decode stops the run, and `ctx.input_pos` counts bytes of UTF-8.
+            on_error: As for `read_text`, like the others.
 
         Raises:
             PipelineError: CSV cannot hold such records, or an argument is wrong.
@@ -209,8 +214,62 @@ class Pipeline:
         except (ValueError, LookupError, TypeError) as error:
             raise PipelineError(str(error), step=step) from None
         specs = _specs(step, paths)
-        files = Files(specs, Format.CSV, encoding, skip_header=header, delimiter=delimiter)
+        files = Files(
+            specs,
+            Format.CSV,
+            encoding,
+            skip_header=header,
+            access=Access(storage_options, filesystem),
+            skip_damaged=_skips(step, on_error),
+            delimiter=delimiter,
+        )
         return self._read(files, type, name, "read_csv")
+
+    def read_warc(
+        self,
+        paths: Paths,
+        *,
+        name: str | None = None,
+        types: Collection[str] | None = CONTENT_TYPES,
+        on_error: OnError = "fail",
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[WarcRecord]:
+        """Reads the records of web archives: WARC, and WET, the texts of Common Crawl.
+
+        Files are plain, gzip or zstd. With a member or frame for each record, as is the standard, a
+        large file is read by several tasks; one that is compressed as one stream by a single task.
+        `ctx.input_pos` is the byte at which the record's member starts, as in CDX indexes.
+
+        Args:
+            paths: A path, a glob (`**` too), a `FileSpec`, or a list of them.
+            name: The step's name.
+            types: The types of records that are read; None for all. By default those with content:
+                `response`, `resource` and `conversion`.
+            on_error: What a broken record does, of which the data, the header or the length is
+                damaged: with `fail` it stops the run with an `InputError`; with `skip` it is
+                counted as a parse error and left out, and reading goes on at the next record.
+            storage_options: Options for the file system of URLs, as fsspec takes them.
+            filesystem: An fsspec file system to use instead.
+
+        >>> import gaia
+        >>> pages = gaia.Pipeline("p").read_warc("crawl/*.warc.wet.gz", name="pages")
+        >>> def lines(page: gaia.WarcRecord) -> list[str]:
+        ...     return page.payload.decode(errors="replace").splitlines()
+        >>> english = pages.filter(lambda page: page.language.startswith("eng"), name="english")
+        >>> english.flat_map(lines)
+        PTable[str]('lines')
+        """
+        step = name or "read_warc"
+        chosen = None if types is None else _warc_types(step, types)
+        files = Files(
+            _specs(step, paths),
+            Format.WARC,
+            access=Access(storage_options, filesystem),
+            skip_damaged=_skips(step, on_error),
+            types=chosen,
+        )
+        return self._read(files, WarcRecord, name, "read_warc")
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...
@@ -501,3 +560,19 @@ def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:
     if not specs:
         raise PipelineError("expected at least one path to read, got an empty list", step=step)
     return tuple(specs)
+
+
+def _warc_types(step: str, types: Any) -> tuple[str, ...]:
+    """Types of WARC records, each once."""
+    if isinstance(types, str) or not isinstance(types, Collection) or not types:
+        raise PipelineError(
+            f"expected a collection of types of WARC records, got {types!r}", step=step
+        )
+    for name in types:
+        if name not in WARC_TYPES:
+            raise PipelineError(
+                f"expected types of WARC records ({', '.join(WARC_TYPES)}), got {name!r}; "
+                "types=None reads all",
+                step=step,
+            )
+    return tuple(dict.fromkeys(types))

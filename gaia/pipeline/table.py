@@ -251,6 +251,10 @@ class PTable(Generic[T]):
                 f"expected a format, gaia.TXT, gaia.JSONL or gaia.CSV, got {format!r}",
                 step=f"write {name}",
             )
+        if format is Format.WARC:
+            raise PipelineError(
+                "WARC can only be read; expected gaia.TXT or gaia.JSONL", step=f"write {name}"
+            )
         wiring.check_format(f"write {name}", self._node.type, format)
         self._pipeline._add_write(Write(name, self._node, format, caller()))
         return Output(name, self._pipeline._writes)

@@ -9,12 +9,16 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError
-from gaia.io.files import InputFile, content, reason
+from gaia.io import warc
+from gaia.io.compression import MAGIC_BYTES, sniff
+from gaia.io.files import InputFile, content, guarded, reason
+from gaia.io.sources import sized
 from gaia.io.stores import explain
 from gaia.pipeline.aggregates import fields_of
 from gaia.pipeline.graph import Format
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
+from gaia.warc import WarcRecord
 
 # A header is looked for in so much of a remote file at first.
 _HEADER = 1 << 16
@@ -68,6 +72,16 @@ class Lines:
         """Whether a byte order mark at the start of a file is no part of its first line."""
         foreign = self.format is not Format.TXT and not self.ours
         return foreign or codecs.lookup(self.encoding).name == "utf-8-sig"
+
+
+@attrs.frozen
+class Archive:
+    """Records of web archives, of some types (None: all). With `skip_damaged`, broken ones are left
+    out and counted."""
+
+    parts: tuple[Part, ...]
+    types: tuple[str, ...] | None
+    skip_damaged: bool
 
 
 @attrs.frozen
@@ -159,6 +173,25 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         )
     except OSError as error:
         raise InputError(f"cannot read {file.path}: {reason(error)}") from None
+
+
+def archived(source: Archive, part: Part, broken: warc.Broken) -> Iterator[tuple[int, WarcRecord]]:
+    """The records of a part of an archive with their positions; `broken` is told of those that are
+    skipped.
+
+    Raises:
+        InputError: It is damaged, or cannot be read.
+    """
+    file = sized(part.file.source())
+    found = warc.records(
+        file,
+        sniff(file.read(0, MAGIC_BYTES)) if part.file.small else part.file.compression,
+        part.start,
+        (part.file.size or 0) if part.end is None else part.end,
+        source.types,
+        broken if source.skip_damaged else None,
+    )
+    return guarded(found, part.path)
 
 
 def _check_size(file: InputFile) -> None:

@@ -17,7 +17,7 @@ from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Lines, Part, Slice
+from gaia.runner.inputs import Archive, Lines, Part, Slice
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.task import Task
@@ -124,13 +124,13 @@ class LocalRunner:
         )
 
 
-def _sources(reads: dict[str, list[Task]]) -> list[Lines | Slice]:
+def _sources(reads: dict[str, list[Task]]) -> list[Lines | Archive | Slice]:
     return [source for tasks in reads.values() for task in tasks for source in task.inputs]
 
 
 def _parts(reads: dict[str, list[Task]]) -> list[Part]:
-    lines = [source for source in _sources(reads) if isinstance(source, Lines)]
-    return [part for source in lines for part in source.parts]
+    files = [source for source in _sources(reads) if not isinstance(source, Slice)]
+    return [part for source in files for part in source.parts]
 
 
 def _is_small(reads: dict[str, list[Task]]) -> bool:

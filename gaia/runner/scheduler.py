@@ -20,7 +20,7 @@ from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe, record_type
 from gaia.runner.engine import Engine
-from gaia.runner.inputs import Lines
+from gaia.runner.inputs import Slice
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
 
@@ -74,7 +74,7 @@ def prepare(plan: Plan, reads: dict[str, list[Task]], place: Destination) -> Non
         for tasks in reads.values()
         for task in tasks
         for source in task.inputs
-        if isinstance(source, Lines)
+        if not isinstance(source, Slice)
         for part in source.parts
     ]
     tables = [table.name for stage in plan.stages for table in stage.tables()]

@@ -16,7 +16,7 @@ from gaia.io.stores import Store, at_once, join, store_of
 from gaia.pipeline.graph import Files, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
 from gaia.pipeline.records import same_shape, why_not
-from gaia.runner.inputs import Lines, Part, Slice, can_split
+from gaia.runner.inputs import Archive, Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
 _MIN_SPLIT = 1 << 20
@@ -37,7 +37,8 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     """The tasks of a stage that reads.
 
     Files are cut where a task has enough, and small files are put together; a compressed file is
-    cut only where it is known to have frames. See `split_sizes` for how much is enough.
+    cut only where it is known to have frames. Of an archive, tasks find the records that start in
+    their bytes. See `split_sizes` for how much is enough.
 
     Raises:
         InputError: An input is missing or unreadable.
@@ -60,17 +61,23 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
         if source.format is Format.CSV:
             groups = _at_rows(list(groups), source.delimiter)
         for parts, weight in groups:
-            lines = Lines(
-                parts,
-                source.format,
-                source.encoding,
-                source.errors,
-                source.skip_header,
-                skip_damaged=source.skip_damaged,
-                delimiter=source.delimiter,
-            )
-            tasks.append(Task(len(tasks), (lines,), spec.shard, spec.metadata, weight))
+            read = _read_as(source, parts)
+            tasks.append(Task(len(tasks), (read,), spec.shard, spec.metadata, weight))
     return tasks
+
+
+def _read_as(source: Files, parts: tuple[Part, ...]) -> Lines | Archive:
+    if source.format is Format.WARC:
+        return Archive(parts, source.types, source.skip_damaged)
+    return Lines(
+        parts,
+        source.format,
+        source.encoding,
+        source.errors,
+        source.skip_header,
+        skip_damaged=source.skip_damaged,
+        delimiter=source.delimiter,
+    )
 
 
 @attrs.frozen
@@ -112,7 +119,7 @@ def _measured(files: list[InputFile], format: Format, splittable: bool) -> list[
             return _Measured(file, weight)
         if rows and (file.store or not plain):
             return _Measured(file, weight)
-        if plain:
+        if plain or format is Format.WARC:
             return _Measured(file, weight, size)
         if size >= _SMALL_FILE and (starts := _starts(file)):
             return _Measured(file, starts[-1][1], starts[-1][1], starts)

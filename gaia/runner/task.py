@@ -24,7 +24,7 @@ from gaia.pipeline.plan import Branch, Input, Stage, Table
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
 from gaia.runner.failure import Terminated, step_error
-from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
+from gaia.runner.inputs import Archive, Lines, Slice, archived, codec_for, open_lines
 
 FRAME_BYTES = 128 * 1024
 BUFFER_BYTES = 64 << 20
@@ -41,7 +41,7 @@ class Task:
     """
 
     number: int
-    inputs: tuple[Lines | Slice, ...]
+    inputs: tuple[Lines | Archive | Slice, ...]
     shard: int | None = None
     metadata: Any = None
     weight: int = 0
@@ -237,10 +237,12 @@ class _TaskRun:
         else:
             yield from (entry.type for entry in stage.inputs)
 
-    def _feed(self, source: Lines | Slice, tp: Any, target: _core.Context[Any]) -> int:
+    def _feed(self, source: Lines | Archive | Slice, tp: Any, target: _core.Context[Any]) -> int:
         """Passes all records of an input to a context; returns how many there were."""
         if isinstance(source, Slice):
             return _core.feed_records(source.records, target, source.start)
+        if isinstance(source, Archive):
+            return self._feed_archive(source, target)
         count = 0
         for part in source.parts:
             target.flush()  # What waits is of the file before.
@@ -252,7 +254,7 @@ class _TaskRun:
             except InputError as error:
                 if not source.skip_damaged or self.state.blame(error):
                     raise
-                self.state.count_error(str(error))
+                self.state.count_broken(self.state.input_pos, str(error))
             except OSError as error:
                 if self.state.blame(error):
                     raise
@@ -265,6 +267,15 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
+        return count
+
+    def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
+        count = 0
+        for part in source.parts:
+            target.flush()  # What waits is of the file before.
+            self.state.enter(part.path)
+            records = archived(source, part, self.state.count_broken)
+            count += _core.feed_positioned(records, target)
         return count
 
     def _check_bundles(self) -> None:

@@ -196,6 +196,19 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     Ok(count)
 }
 
+/// Passes the record of every pair of a position and a record to `target`.
+#[pyfunction]
+pub fn feed_positioned(records: &Bound<'_, PyAny>, target: &Context) -> PyResult<u64> {
+    let mut count = 0;
+    for pair in records.try_iter()? {
+        let (position, record): (u64, Bound<'_, PyAny>) = pair?.extract()?;
+        target.state().position.store(position, Relaxed);
+        target.pass_on(&record)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// The records on lines, as an iterator.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct RecordReader {

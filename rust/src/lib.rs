@@ -54,7 +54,7 @@ mod _core {
     #[pymodule_export]
     use crate::cuts::csv_cuts;
     #[pymodule_export]
-    use crate::feed::{RecordReader, feed_lines, feed_records};
+    use crate::feed::{RecordReader, feed_lines, feed_positioned, feed_records};
     #[pymodule_export]
     use crate::frames::frame_starts;
     #[pymodule_export]

@@ -76,6 +76,17 @@ impl TaskState {
         Ok(())
     }
 
+    /// Counts a record, or a part of a file, that cannot be read.
+    fn count_broken(&self, py: Python<'_>, position: u64, message: String) -> PyResult<()> {
+        let file = self.input_file(py)?.to_string();
+        let mut errors = self.errors.borrow_mut(py)?;
+        errors.count += 1;
+        if errors.first.len() < KEPT_ERRORS {
+            errors.first.push((file, position, message));
+        }
+        Ok(())
+    }
+
     #[getter]
     pub fn input_file(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
         Ok(self.input_file.borrow_mut(py)?.clone_ref(py))
@@ -109,11 +120,6 @@ impl TaskState {
         Ok(errors.spoiled.as_ref().map(|error| error.clone_ref(py)))
     }
 
-    /// Counts a record, or a part of a file, that cannot be read.
-    fn count_error(&self, py: Python<'_>, message: String) -> PyResult<()> {
-        self.parse_error(py, PyValueError::new_err(message))
-    }
-
     /// How many records failed to parse, and file, position and message of the first.
     #[getter]
     fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<ParseError>)> {
@@ -131,16 +137,8 @@ impl TaskState {
         if !error.is_instance_of::<PyException>(py) {
             return Err(error);
         }
-        let mut errors = self.errors.borrow_mut(py)?;
-        errors.count += 1;
-        if errors.first.len() < KEPT_ERRORS {
-            let file = self.input_file(py)?.to_string();
-            let message = error.value(py).str()?.to_string();
-            errors
-                .first
-                .push((file, self.position.load(Relaxed), message));
-        }
-        Ok(())
+        let message = error.value(py).str()?.to_string();
+        self.count_broken(py, self.position.load(Relaxed), message)
     }
 
     /// Counts a row of a batch that failed to parse, and what of it did.
