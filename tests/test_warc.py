@@ -314,10 +314,10 @@ class TestCuts:
 
     def test_no_cut_falls_into_an_archive_in_a_record(self, archives: Archives) -> None:
         """Its members stand in the file as they are, in stored blocks."""
-        inner = b"".join(gzip.compress(wet(text)) for text in texts(2000, size=300))
+        inner = b"".join(PACKS["gzip"](wet(text)) for text in texts(2000, size=300))
         contents = [b"a", inner, *texts(100, size=9000)]
         raw, starts = members("stored", list(map(wet, contents)))
-        assert raw.count(gzip.compress(wet(texts(1, size=300)[0]))) == 1
+        assert raw.count(PACKS["gzip"](wet(texts(1, size=300)[0]))) == 1
         source = local(archives.file(raw))
         offsets = range(starts[1] + 1, starts[2], 29_989)
         assert {warc.member_at_or_after(source, "gzip", offset) for offset in offsets} == {
@@ -414,6 +414,18 @@ class TestDamage:
         for number in (3, 4, 5):
             raw = flip(raw, starts[number + 1] - 20)
         self.damaged(archives, raw, [3, 4, 5], starts[3:6])
+
+    def test_a_damaged_member_that_runs_on_costs_no_other_record(self, archives: Archives) -> None:
+        """A stored block that claims to be longer takes the next members in, as they stand."""
+        raw, starts = members("stored", [wet(b"x" * 500) for _ in range(5)])
+        size = starts[2] - starts[1]
+        longer = (size * 2).to_bytes(2, "little") + (size * 2 ^ 0xFFFF).to_bytes(2, "little")
+        block = starts[1] + 11
+        assert raw[block - 1 : block] == b"\x01"
+        for final in (b"\x00", b"\x01"):
+            damaged = raw[: block - 1] + final + longer + raw[block + 4 :]
+            whole, broken = archives.salvaged(damaged)
+            assert (len(whole), broken) == (4, [starts[1]])
 
     def test_damage_inside_one_stream(self, archives: Archives) -> None:
         contents = [wet(text) for text in self.CONTENTS]

@@ -36,7 +36,6 @@ _PROOF = 1 << 17
 # Enough of a member to tell how it begins: in zstd, a whole block.
 _HEAD = _PROOF + 1024
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
-_TYPE = re.compile(rb"\r\nWARC-Type[ \t]*:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
 
 
 def records(
@@ -71,12 +70,9 @@ def records(
     wanted = None if types is None else {name.encode() for name in types}
     make = _maker()
     for position, span in _walk(source, compression, first, stop, broken, source.blocks):
-        data, header, block, after = span
-        found = _TYPE.search(data, header, block)
-        if found is None:
-            broken(position, "expected a WARC-Type in its header, got none")
-        elif wanted is None or found[1].lower() in wanted:
-            yield position, make(found[1].decode().lower(), data, header, block, after)
+        kind = span[0].lower()
+        if wanted is None or kind in wanted:
+            yield position, make(kind.decode(), *span[1:])
 
 
 def member_at_or_after(source: SizedSource, compression: str, offset: int) -> int:

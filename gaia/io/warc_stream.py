@@ -7,14 +7,16 @@ _MAX_HEADER = 1 << 16
 _MAX_BLOCK = 1 << 30
 _START = b"WARC/"
 # How a record begins, where garbage may be around it, and bytes that are enough to tell.
-RECORD = re.compile(rb"WARC/[01]\.\d{1,2}\r\n[\w-]+[ \t]*:")
+RECORD = re.compile(rb"WARC/(?:0\.\d{1,2}|1\.[01])\r\n[\w-]+[ \t]*:")
 START_SIZE = 128
 _NEWLINES = re.compile(rb"[\r\n]*")
 _LENGTH = re.compile(rb"\r\nContent-Length[ \t]*:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 
-# A record: the bytes that hold it, and where in them its header starts, its block does, and that
-# ends.
-Span = tuple[bytes, int, int, int]
+_TYPE = re.compile(rb"\r\nWARC-Type[ \t]*:[ \t]*([!-~]+)[ \t]*\r\n", re.IGNORECASE)
+
+# A record: its type, the bytes that hold it, and where in them its header starts, its block does,
+# and that ends.
+Span = tuple[bytes, bytes, int, int, int]
 
 
 class BrokenError(Exception):
@@ -26,10 +28,11 @@ def lone_record(data: bytes) -> Span | None:
     this finds it in a fraction of the time that a stream takes."""
     block = data.find(b"\r\n\r\n", 0, _MAX_HEADER) + 4
     if RECORD.match(data) is not None and data.endswith(b"\r\n\r\n"):
+        kind = _TYPE.search(data, 0, block - 2)
         length = _LENGTH.search(data, 0, block - 2)
         end = len(data) - 4
-        if length is not None and length[1] == b"%d" % (end - block):
-            return data, 0, block, end
+        if kind and length and length[1] == b"%d" % (end - block):
+            return kind[1], data, 0, block, end
     return None
 
 
@@ -73,6 +76,9 @@ class Stream:
         if RECORD.match(self._data, self._at) is None:
             raise BrokenError("expected a record that starts with WARC/1.x, got something else")
         block = self._end_of_header()
+        kind = _TYPE.search(self._data, self._at, block - 2)
+        if kind is None:
+            raise BrokenError("expected a WARC-Type in its header, got none")
         length = self._content_length(block)
         header = block - self._at
         if not self._fill(header + length):
@@ -82,7 +88,7 @@ class Stream:
             raise BrokenError(f"its Content-Length is {length}, but its block is longer than that")
         start = self._at
         self._at += header + length
-        return self._data, start, start + header, self._at
+        return kind[1], self._data, start, start + header, self._at
 
     def leave(self) -> None:
         """Goes on to what looks like the next record behind the cursor, or to the end."""
@@ -117,8 +123,11 @@ class Stream:
         return length
 
     def _ends_at(self, size: int) -> bool:
-        """Whether a record of that size ends where the standard's newlines, the next record or the
-        stream's end follow."""
+        """Whether a record of that size ends where the next one or the stream's end follow.
+
+        In a plain file anything else may follow the standard's newlines, and is damaged itself. In
+        a member it tells that damage runs on into what follows the member, which is read again.
+        """
         end = size
         while True:
             end = _after_newlines(self._data, self._at + end) - self._at
@@ -129,7 +138,7 @@ class Stream:
         self._fill(end + len(_START))
         if self._data.startswith(_START, self._at + end):
             return True
-        return self._data.startswith(b"\r\n\r\n", self._at + size)
+        return self._size is not None and self._data.startswith(b"\r\n\r\n", self._at + size)
 
     def _fill(self, size: int) -> bool:
         """Has so many bytes at hand from the cursor on; False if the stream ends before."""
