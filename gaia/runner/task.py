@@ -266,7 +266,7 @@ class _TaskRun:
     def _bundles(self) -> Iterator[Bundle]:
         for table, path, output in self.outputs:
             try:
-                index, names = output.finish()
+                index, names, _ = output.finish()
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {reason(error)}") from None
             yield Bundle(table.name, path, index, tuple(names))

@@ -82,6 +82,8 @@ enum Format {
         write: Option<Py<PyAny>>,
         read: Py<PyAny>,
     },
+    /// Columns, and no lines.
+    Arrow,
 }
 
 #[pymethods]
@@ -110,6 +112,7 @@ impl Codec {
                 write: record_type.getattr("to_json")?.extract()?,
                 read: record_type.getattr("from_json")?.unbind(),
             },
+            "arrow" => Format::Arrow,
             other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
         };
         let plain = matches!(format, Format::Text { own: None } | Format::Foreign { .. });
@@ -139,6 +142,11 @@ impl Codec {
 }
 
 impl Codec {
+    /// Whether records stand in columns rather than in lines.
+    pub fn is_arrow(&self) -> bool {
+        matches!(self.format, Format::Arrow)
+    }
+
     /// Whether a line without text holds no record.
     pub fn skips_blank(&self) -> bool {
         matches!(self.format, Format::Json { .. })
@@ -233,6 +241,7 @@ impl Codec {
                 out.push(b'}');
                 Ok(())
             }
+            (Format::Arrow, _) => Err(no_lines()),
         }
     }
 
@@ -269,8 +278,14 @@ impl Codec {
             ) => from_text.bind(py).call1((text::decode_utf8(py, line)?,)),
             (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
             (Format::Json { read, .. }, _) => read.bind(py).call1((PyBytes::new(py, line),)),
+            (Format::Arrow, _) => Err(no_lines()),
         }
     }
+}
+
+#[cold]
+fn no_lines() -> PyErr {
+    PyValueError::new_err("expected a format of lines, got arrow, which has columns")
 }
 
 fn read_fields<'py>(py: Python<'py>, class: &Class, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {

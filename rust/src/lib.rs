@@ -12,6 +12,7 @@ mod escape;
 mod feed;
 mod grouping;
 mod groups;
+mod ipc;
 mod joint;
 mod json;
 mod lines;
@@ -28,12 +29,18 @@ mod state;
 mod swap;
 mod text;
 mod value;
+mod written;
 
 use pyo3::prelude::*;
 
 // Shared state is guarded by the GIL (see `cell`), so the module asks for it to be kept.
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
+
+    use crate::ipc::message::END;
+
     #[pymodule_export]
     use crate::bundle::concat;
     #[pymodule_export]
@@ -45,7 +52,15 @@ mod _core {
     #[pymodule_export]
     use crate::context::Context;
     #[pymodule_export]
-    use crate::feed::{RecordReader, feed_lines, feed_records};
+    use crate::feed::{RecordReader, feed_batches, feed_lines, feed_records};
+    #[pymodule_export]
+    use crate::ipc::batches::{BatchRecords, Batches};
+    #[pymodule_export]
+    use crate::ipc::check::check_arrow;
+    #[pymodule_export]
+    use crate::ipc::rows::arrow_head;
+    #[pymodule_export]
+    use crate::ipc::stream::arrow_blocks;
     #[pymodule_export]
     use crate::joint::Joint;
     #[pymodule_export]
@@ -62,4 +77,10 @@ mod _core {
     use crate::state::TaskState;
     #[pymodule_export]
     use crate::swap::swap;
+
+    /// What a stream of Arrow messages ends with.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("ARROW_END", PyBytes::new(module.py(), &END))
+    }
 }

@@ -299,9 +299,20 @@ pub struct Batch {
     pub origin: Option<Origin>,
 }
 
-/// The block of input that a batch was made of.
+/// What a batch was made of.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub enum Origin {
+    Block(Lines),
+    /// Rows of a table, the first of them number `first` of the file: all that follow it, or some.
+    Rows {
+        first: u64,
+        picked: Option<Vec<u32>>,
+    },
+}
+
+/// Lines of a block of input.
+#[derive(Clone, Debug)]
+pub struct Lines {
     /// Texts may still stand in it.
     pub data: Arc<Vec<u8>>,
     /// The position in the file of its first byte.
@@ -316,7 +327,7 @@ impl Batch {
         Batch {
             rows: rows.len(),
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
-            origin: self.origin.as_ref().map(Origin::partly),
+            origin: self.origin.as_ref().map(|origin| origin.gather(rows)),
         }
     }
 
@@ -339,24 +350,52 @@ impl Batch {
 
     /// The position in the input file of a row, as exactly as is known.
     pub fn position(&self, row: usize) -> Option<u64> {
-        let origin = self.origin.as_ref()?;
-        let within = self.columns.iter().find_map(|column| match &column.values {
-            Values::Text(text) if Arc::ptr_eq(&text.data, &origin.data) => {
-                Some(text.spans[row].start)
+        let Lines { data, base, .. } = match self.origin.as_ref()? {
+            Origin::Block(lines) => lines,
+            Origin::Rows { first, picked } => {
+                let row = match picked {
+                    None => row as u64,
+                    Some(picked) => picked.get(row).copied().unwrap_or(0).into(),
+                };
+                return Some(first + row);
             }
+        };
+        let within = self.columns.iter().find_map(|column| match &column.values {
+            Values::Text(text) if Arc::ptr_eq(&text.data, data) => Some(text.spans[row].start),
             _ => None,
         });
-        Some(origin.base + u64::from(within.unwrap_or(0)))
+        Some(base + u64::from(within.unwrap_or(0)))
     }
 }
 
 impl Origin {
     /// For a batch of other rows than all lines.
     pub fn partly(&self) -> Origin {
-        Origin {
-            data: Arc::clone(&self.data),
-            base: self.base,
-            lines: None,
+        match self {
+            Origin::Block(Lines { data, base, .. }) => Origin::Block(Lines {
+                data: Arc::clone(data),
+                base: *base,
+                lines: None,
+            }),
+            Origin::Rows { first, .. } => Origin::Rows {
+                first: *first,
+                picked: Some(Vec::new()),
+            },
+        }
+    }
+
+    /// For the rows of these numbers.
+    fn gather(&self, rows: &[u32]) -> Origin {
+        let Origin::Rows { first, picked } = self else {
+            return self.partly();
+        };
+        let row = |&row: &u32| match picked {
+            None => row,
+            Some(picked) => picked.get(row as usize).copied().unwrap_or(0),
+        };
+        Origin::Rows {
+            first: *first,
+            picked: Some(rows.iter().map(row).collect()),
         }
     }
 }

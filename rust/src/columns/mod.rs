@@ -2,7 +2,7 @@
 
 pub mod arrow;
 pub mod batch;
-mod chunk;
+pub mod chunk;
 pub mod column;
 pub mod encode;
 pub mod from_arrow;
