@@ -2,11 +2,12 @@
 //! be damaged, so nothing of it is believed. No Python here.
 
 use std::collections::HashMap;
-use std::panic::catch_unwind;
+use std::iter::repeat_n;
 
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
-use arrow_data::ArrayData;
 use arrow_data::transform::MutableArrayData;
+use arrow_data::{ArrayData, BufferSpec, layout};
+use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::{
     BodyCompressionMethod, CompressionType, DictionaryBatch, Endianness, FieldNode,
     MetadataVersion, RecordBatch,
@@ -14,6 +15,7 @@ use arrow_ipc::{
 use arrow_schema::{DataType, Field, Schema, UnionMode};
 
 use crate::ipc::buffers::unpack;
+use crate::ipc::types::is_known;
 
 /// The columns of all batches, and the dictionaries that some have values in.
 pub struct Decoder {
@@ -32,11 +34,13 @@ impl Decoder {
         let ids = fields
             .iter()
             .map(|field| field.dictionary().map(|dictionary| dictionary.id()));
-        // The conversion panics where a type is not described in full.
-        let schema = catch_unwind(|| arrow_ipc::convert::fb_to_schema(header));
+        if let Some(field) = fields.iter().find(|&field| !is_known(field)) {
+            let name = field.name().unwrap_or_default();
+            return Err(format!("column {name:?} is of an unknown type"));
+        }
         Ok(Self {
             ids: ids.collect(),
-            schema: schema.map_err(|_| "a schema of unknown types")?,
+            schema: fb_to_schema(header),
             dictionaries: HashMap::new(),
         })
     }
@@ -190,9 +194,10 @@ impl<'a> Parts<'a> {
         if *data_type == DataType::Null {
             return Ok(ArrayData::new_null(data_type, rows));
         }
-        let buffers = match data_type {
-            DataType::Utf8View | DataType::BinaryView => 1 + self.views()?,
-            _ => plain_buffers(data_type).ok_or_else(|| format!("cannot read {data_type}"))?,
+        let sizes = sizes(data_type, rows).ok_or_else(|| format!("cannot read {data_type}"))?;
+        let views = match layout(data_type).variadic {
+            true => self.views()?,
+            false => 0,
         };
         let nulls = self.buffer()?;
         let nulls = (node.null_count() != 0 && !nulls.is_empty()).then_some(nulls);
@@ -206,8 +211,18 @@ impl<'a> Parts<'a> {
             .len(rows)
             .nulls(nulls)
             .align_buffers(true);
-        for _ in 0..buffers {
-            array = array.add_buffer(self.buffer()?);
+        for size in sizes.into_iter().chain(repeat_n(None, views)) {
+            let buffer = self.buffer()?;
+            array = array.add_buffer(match size {
+                // An array without rows may have no offset either.
+                Some(size) if rows > 0 && buffer.len() < size => {
+                    let got = buffer.len();
+                    return Err(format!("expected {size} bytes for {rows} rows, got {got}"));
+                }
+                Some(size) if buffer.len() >= size => buffer.slice_with_length(0, size),
+                Some(_) => Buffer::default(),
+                None => buffer,
+            });
         }
         if let DataType::Dictionary(_, values) = data_type {
             // Where all rows are null, there need be no dictionary.
@@ -222,6 +237,9 @@ impl<'a> Parts<'a> {
         let (buffers, children): (usize, Vec<&Field>) = match data_type {
             DataType::Null => (0, vec![]),
             DataType::Utf8View | DataType::BinaryView => (2 + self.views()?, vec![]),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => {
+                (3, vec![])
+            }
             DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => {
                 (2, vec![item])
             }
@@ -235,7 +253,7 @@ impl<'a> Parts<'a> {
                     + usize::from(self.version < MetadataVersion::V5),
                 fields.iter().map(|(_, field)| field.as_ref()).collect(),
             ),
-            _ => (1 + plain_buffers(data_type).unwrap_or(1), vec![]),
+            _ => (2, vec![]),
         };
         for _ in 0..buffers {
             self.range()?;
@@ -245,13 +263,26 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Buffers besides that of the nulls; None for a type with children, or with as many as it likes.
-fn plain_buffers(data_type: &DataType) -> Option<usize> {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => Some(2),
-        DataType::Dictionary(_, _) | DataType::Boolean | DataType::FixedSizeBinary(_) => Some(1),
-        other => other.is_primitive().then_some(1),
-    }
+/// How large the buffers besides that of the nulls are, where rows alone tell; None for a type that
+/// has children.
+fn sizes(data_type: &DataType, rows: usize) -> Option<Vec<Option<usize>>> {
+    let flat = match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => true,
+        DataType::Utf8View | DataType::BinaryView | DataType::Dictionary(_, _) => true,
+        DataType::Boolean | DataType::FixedSizeBinary(_) => true,
+        other => other.is_primitive(),
+    };
+    let specs = layout(data_type).buffers;
+    // Texts have one offset more than there are rows.
+    let offsets = specs.len() > 1;
+    let size = |spec: &BufferSpec| match spec {
+        BufferSpec::FixedWidth { byte_width, .. } => {
+            Some(byte_width * (rows + usize::from(offsets)))
+        }
+        BufferSpec::BitMap => Some(rows.div_ceil(8)),
+        BufferSpec::VariableWidth | BufferSpec::AlwaysNull => None,
+    };
+    flat.then(|| specs.iter().map(size).collect())
 }
 
 /// How many rows a batch has.

@@ -10,3 +10,4 @@ pub mod message;
 pub mod part;
 pub mod rows;
 pub mod stream;
+mod types;
