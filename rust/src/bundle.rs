@@ -315,11 +315,18 @@ impl Bundle<Rows> {
 }
 
 /// Makes a new file at `target` of byte ranges `(path, offset, length)` of others, by the kernel's
-/// own copy where it has one.
+/// own copy where it has one, between `head` and `tail`.
 #[pyfunction]
-pub fn concat(py: Python<'_>, target: PathBuf, ranges: Vec<(PathBuf, u64, u64)>) -> PyResult<()> {
+pub fn concat(
+    py: Python<'_>,
+    target: PathBuf,
+    ranges: Vec<(PathBuf, u64, u64)>,
+    head: &[u8],
+    tail: &[u8],
+) -> PyResult<()> {
     py.detach(|| {
         let mut out = File::create_new(&target)?;
+        out.write_all(head)?;
         let mut open: Option<(PathBuf, File)> = None;
         for (path, offset, length) in ranges {
             let (path, mut file) = match open.take() {
@@ -337,6 +344,7 @@ pub fn concat(py: Python<'_>, target: PathBuf, ranges: Vec<(PathBuf, u64, u64)>)
             }
             open = Some((path, file));
         }
+        out.write_all(tail)?;
         Ok(())
     })
 }

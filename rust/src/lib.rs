@@ -58,7 +58,7 @@ mod _core {
     #[pymodule_export]
     use crate::ipc::check::check_arrow;
     #[pymodule_export]
-    use crate::ipc::rows::arrow_head;
+    use crate::ipc::layout::arrow_head;
     #[pymodule_export]
     use crate::ipc::stream::arrow_blocks;
     #[pymodule_export]

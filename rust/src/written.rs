@@ -14,7 +14,9 @@ use crate::columns::encode::Encoder;
 use crate::columns::rows;
 use crate::compress::{Frames, unknown_codec};
 use crate::ipc::buffers::Packing;
-use crate::ipc::rows::{LARGEST_FRAME, Layout, Packer, Rows};
+use crate::ipc::layout::{LARGEST_FRAME, Layout};
+use crate::ipc::pack::Packer;
+use crate::ipc::rows::Rows;
 use crate::order::Order;
 use crate::output::BatchFailure;
 

@@ -8,6 +8,7 @@ pub mod encode;
 pub mod from_arrow;
 pub mod from_python;
 pub mod marks;
+pub mod memory;
 pub mod number;
 pub mod numbers;
 pub mod parse;

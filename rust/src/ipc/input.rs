@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use arrow_buffer::MutableBuffer;
+use arrow_buffer::{Buffer, MutableBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
@@ -26,6 +26,8 @@ enum Source {
         buffer: Vec<u8>,
         head: usize,
     },
+    /// All that the blocks had.
+    Held(Buffer),
 }
 
 impl Input {
@@ -53,22 +55,29 @@ impl Input {
     pub fn size(&self) -> Option<u64> {
         match self.source {
             Source::File { end, .. } => Some(end),
+            Source::Held(ref bytes) => Some(bytes.len() as u64),
             Source::Blocks { .. } => None,
         }
     }
 
     /// The next bytes, aligned for whatever stands there; fewer at the end of the input, so that no
     /// more memory is taken than there are bytes.
-    pub fn read(&mut self, py: Python<'_>, length: u64) -> PyResult<MutableBuffer> {
-        let bytes = match &mut self.source {
+    pub fn read(&mut self, py: Python<'_>, length: u64) -> PyResult<Buffer> {
+        let bytes: Buffer = match &mut self.source {
             Source::File { file, end } => {
                 let at = self.at;
                 let length = length.min(end.saturating_sub(at)) as usize;
                 py.detach(|| {
                     let mut bytes = MutableBuffer::from_len_zeroed(length);
                     file.read_exact_at(&mut bytes, at)?;
-                    Ok::<_, io::Error>(bytes)
+                    Ok::<_, io::Error>(bytes.into())
                 })?
+            }
+            Source::Held(bytes) => {
+                let start = usize::try_from(self.at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                let rest = bytes.len() - start;
+                let length = usize::try_from(length).map_or(rest, |length| length.min(rest));
+                Buffer::from_slice_ref(&bytes[start..start + length])
             }
             Source::Blocks {
                 blocks,
@@ -89,11 +98,21 @@ impl Input {
                 let mut bytes = MutableBuffer::new(0);
                 bytes.extend_from_slice(&rest[..wanted.min(rest.len())]);
                 *head += bytes.len();
-                bytes
+                bytes.into()
             }
         };
         self.at += bytes.len() as u64;
         Ok(bytes)
+    }
+
+    /// Reads all that is left, so that any of it can be read at any time.
+    pub fn hold(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Source::Blocks { head, .. } = &mut self.source {
+            *head = 0;
+            self.at = 0;
+            self.source = Source::Held(self.read(py, u64::MAX)?);
+        }
+        Ok(())
     }
 
     /// Reads these bytes, if the input starts with them.

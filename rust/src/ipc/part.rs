@@ -7,8 +7,9 @@ use arrow_schema::ffi::FFI_ArrowSchema as Schema;
 use pyo3::prelude::*;
 
 use crate::codec::Shape;
-use crate::columns::chunk::{Chunk, text_bytes};
+use crate::columns::chunk::Chunk;
 use crate::columns::column::{Batch, Origin};
+use crate::columns::memory::text_bytes;
 use crate::columns::rows;
 
 /// Records become columns so many at a time, or as many as have so much text.

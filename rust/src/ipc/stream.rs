@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
-use arrow_ipc::{Message, MessageHeader, MetadataVersion, root_as_message};
+use arrow_ipc::{Block, Message, MessageHeader, MetadataVersion, root_as_footer, root_as_message};
+use flatbuffers::Vector;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -18,29 +19,44 @@ use crate::ipc::message::CONTINUATION;
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
 const TRAILER: u64 = 10;
 
+/// A part of the input: offset and length.
+type Range = (u64, u64);
+
 pub struct Stream {
     messages: Messages,
     pub decoder: Decoder,
-    /// Where to read, once the dictionaries before the first batch are known.
-    ranges: Option<VecDeque<(u64, u64)>>,
+    /// Where to read on after the messages at hand.
+    ranges: VecDeque<Range>,
+    /// Whether only the dictionaries before the first batch are read from the messages at hand.
     in_head: bool,
 }
 
 impl Stream {
-    /// Reads the schema. With `ranges`, only the messages in these are read, of `(offset, length)`.
-    pub fn open(source: &Bound<'_, PyAny>, ranges: Option<Vec<(u64, u64)>>) -> PyResult<Self> {
+    /// Reads the schema. With `ranges`, only the batches in these are read.
+    pub fn open(source: &Bound<'_, PyAny>, ranges: Option<Vec<Range>>) -> PyResult<Self> {
         let py = source.py();
-        let mut messages = Messages::open(py, Input::open(source)?)?;
-        if ranges.is_some() && messages.input.size().is_none() {
+        let input = Input::open(source)?;
+        if ranges.is_some() && input.size().is_none() {
             let why = "expected a path, as ranges are given, got an iterator";
             return Err(PyValueError::new_err(why));
+        }
+        let (mut messages, footer) = Messages::open(py, input)?;
+        if let Some(footer) = footer {
+            messages.done = true;
+            let batches = ranges.unwrap_or(footer.batches);
+            return Ok(Self {
+                messages,
+                decoder: footer.decoder,
+                ranges: footer.dictionaries.into_iter().chain(batches).collect(),
+                in_head: false,
+            });
         }
         let decoder = messages.schema(py)?;
         Ok(Self {
             messages,
             decoder,
             in_head: ranges.is_some(),
-            ranges: ranges.map(VecDeque::from),
+            ranges: ranges.unwrap_or_default().into(),
         })
     }
 
@@ -91,11 +107,10 @@ impl Stream {
     /// Goes on to the next range; false if there is none.
     fn next_range(&mut self) -> bool {
         self.in_head = false;
-        let next = self.ranges.as_mut().and_then(VecDeque::pop_front);
-        let Some((offset, length)) = next else {
+        let Some(range) = self.ranges.pop_front() else {
             return false;
         };
-        self.messages.go_to(offset, length);
+        self.messages.go_to(range);
         true
     }
 }
@@ -108,13 +123,21 @@ fn unexpected(kind: MessageHeader) -> String {
 /// A message without its body.
 struct Header {
     offset: u64,
-    metadata: MutableBuffer,
+    metadata: Buffer,
     body: u64,
 }
 
 impl Header {
     fn message(&self) -> PyResult<Message<'_>> {
         root_as_message(&self.metadata).map_err(|error| self.damaged(&error.to_string()))
+    }
+
+    /// How many rows a batch has; None for another message.
+    fn rows(&self) -> PyResult<Option<u64>> {
+        let message = self.message()?;
+        let batch = message.header_as_record_batch();
+        let rows = batch.map(|batch| rows(batch).map_err(|why| self.damaged(&why)));
+        Ok(rows.transpose()?.map(|rows| rows as u64))
     }
 
     fn damaged(&self, why: &str) -> PyErr {
@@ -135,42 +158,81 @@ fn early(offset: u64, expected: u64, got: usize) -> PyErr {
     )
 }
 
+/// What a file tells of itself.
+struct Footer {
+    decoder: Decoder,
+    dictionaries: Vec<Range>,
+    batches: Vec<Range>,
+}
+
+impl Footer {
+    fn read(py: Python<'_>, input: &mut Input, size: u64) -> PyResult<Self> {
+        input.at = size.saturating_sub(TRAILER).max(MAGIC.len() as u64);
+        let trailer = input.read(py, TRAILER)?;
+        let start = trailer.split_first_chunk().and_then(|(length, magic)| {
+            let length = u64::try_from(i32::from_le_bytes(*length)).ok()?;
+            let start = (size - TRAILER).checked_sub(length)?;
+            (magic == &MAGIC[..6]).then_some((start, length))
+        });
+        let Some((start, length)) = start else {
+            let why = "the Arrow file has no footer: its end is missing or damaged";
+            return Err(PyValueError::new_err(why));
+        };
+        input.at = start;
+        let bytes = input.read(py, length)?;
+        Self::parse(&bytes).map_err(|why| {
+            PyValueError::new_err(format!(
+                "the footer of the Arrow file, at byte {start}: {why}"
+            ))
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let footer = root_as_footer(bytes).map_err(|error| error.to_string())?;
+        let ranges = |blocks: Option<Vector<'_, Block>>| {
+            let range = |block: &Block| {
+                let offset = u64::try_from(block.offset()).ok()?;
+                let header = u64::try_from(block.metaDataLength()).ok()?;
+                let body = u64::try_from(block.bodyLength()).ok()?;
+                Some((offset, header.checked_add(body)?))
+            };
+            let ranges: Option<_> = blocks.into_iter().flatten().map(range).collect();
+            ranges.ok_or("a message at no place in the file")
+        };
+        Ok(Self {
+            decoder: Decoder::new(footer.schema().ok_or("it has no schema")?)?,
+            dictionaries: ranges(footer.dictionaries())?,
+            batches: ranges(footer.recordBatches())?,
+        })
+    }
+}
+
 struct Messages {
     input: Input,
     /// Where the messages end, as far as is known.
     end: u64,
-    /// Whether the last message has to say that it is.
-    closed: bool,
     done: bool,
 }
 
 impl Messages {
-    fn open(py: Python<'_>, mut input: Input) -> PyResult<Self> {
-        let is_file = input.starts_with(py, MAGIC)?;
-        let mut end = u64::MAX;
-        if let (true, Some(size)) = (is_file, input.size()) {
-            input.at = size.saturating_sub(TRAILER).max(MAGIC.len() as u64);
-            let trailer = input.read(py, TRAILER)?;
-            let footer = trailer.split_first_chunk().and_then(|(length, magic)| {
-                let length = u64::try_from(i32::from_le_bytes(*length)).ok()?;
-                (magic == &MAGIC[..6]).then_some(length)
-            });
-            let start = footer.and_then(|length| (size - TRAILER).checked_sub(length));
-            end = start.ok_or_else(|| {
-                let why = "the Arrow file has no footer: its end is missing or damaged";
-                PyValueError::new_err(why)
-            })?;
-            input.at = MAGIC.len() as u64;
+    /// The messages of a stream, or of a file with its footer.
+    fn open(py: Python<'_>, mut input: Input) -> PyResult<(Self, Option<Footer>)> {
+        let mut footer = None;
+        if input.starts_with(py, MAGIC)? {
+            // A footer is at the end, and some write the schema nowhere else as a message.
+            input.hold(py)?;
+            let size = input.size().unwrap_or(0);
+            footer = Some(Footer::read(py, &mut input, size)?);
         }
-        Ok(Self {
-            closed: is_file && input.size().is_none(),
+        let messages = Self {
             input,
-            end,
+            end: u64::MAX,
             done: false,
-        })
+        };
+        Ok((messages, footer))
     }
 
-    fn go_to(&mut self, offset: u64, length: u64) {
+    fn go_to(&mut self, (offset, length): Range) {
         self.input.at = offset;
         self.end = offset.saturating_add(length);
         self.done = false;
@@ -197,7 +259,7 @@ impl Messages {
             return Ok(None);
         }
         let mut prefix = self.input.read(py, 4)?;
-        if prefix.is_empty() && !self.closed {
+        if prefix.is_empty() {
             self.done = true;
             return Ok(None);
         }
@@ -245,7 +307,7 @@ impl Messages {
         if body.len() as u64 != header.body {
             return Err(early(header.offset, header.body, body.len()));
         }
-        Ok(body.into())
+        Ok(body)
     }
 
     /// Skips a body in a file of so many bytes.
@@ -265,26 +327,33 @@ impl Messages {
 pub fn arrow_blocks(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(u64, u64, u64)>> {
     let input = Input::file(path)?;
     let size = input.size().unwrap_or(0);
-    let mut messages = Messages::open(py, input)?;
+    let (mut messages, footer) = Messages::open(py, input)?;
+    let mut blocks = Vec::new();
+    if let Some(footer) = footer {
+        for range in footer.batches {
+            messages.go_to(range);
+            let next = messages.next(py)?;
+            let header = next.ok_or_else(|| damaged(range.0, "expected a batch, got the end"))?;
+            messages.skip(&header, size)?;
+            blocks.push((range.0, range.1, header.rows()?.unwrap_or(0)));
+        }
+        return Ok(blocks);
+    }
     messages.schema(py)?;
-    let mut blocks: Vec<(u64, u64, u64)> = Vec::new();
     let mut whole = false;
     while let Some(header) = messages.next(py)? {
         messages.skip(&header, size)?;
-        let message = header.message()?;
-        if let Some(batch) = message.header_as_record_batch() {
-            let rows = rows(batch).map_err(|why| header.damaged(&why))?;
-            let length = messages.input.at - header.offset;
-            blocks.push((header.offset, length, rows as u64));
-        } else {
-            whole |= !blocks.is_empty();
+        match header.rows()? {
+            Some(rows) => blocks.push((header.offset, messages.input.at - header.offset, rows)),
+            // A dictionary for the batches behind it.
+            None => whole |= !blocks.is_empty(),
         }
     }
-    if let (true, Some(&(first, ..)), Some(&(last, length, _))) =
-        (whole, blocks.first(), blocks.last())
-    {
-        let rows = blocks.iter().map(|(.., rows)| rows).sum();
-        return Ok(vec![(first, last + length - first, rows)]);
+    match (blocks.first(), blocks.last()) {
+        (Some(&(first, ..)), Some(&(last, length, _))) if whole => {
+            let rows = blocks.iter().map(|(.., rows)| rows).sum();
+            Ok(vec![(first, last + length - first, rows)])
+        }
+        _ => Ok(blocks),
     }
-    Ok(blocks)
 }
