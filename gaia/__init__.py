@@ -23,15 +23,19 @@ from gaia.runner.result import RunResult, Table, read_table
 
 TXT = Format.TXT
 JSONL = Format.JSONL
+ARROW = Format.ARROW
 NONE = Compression.NONE
 ZSTD = Compression.ZSTD
 GZIP = Compression.GZIP
+LZ4 = Compression.LZ4
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ARROW",
     "GZIP",
     "JSONL",
+    "LZ4",
     "NONE",
     "TXT",
     "ZSTD",

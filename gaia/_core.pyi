@@ -304,8 +304,9 @@ def check_arrow(schema: Any, codec: Codec) -> None:
 def compress(raw: bytes, codec: str, level: int) -> bytes:
     """One frame of `raw`; of nothing, the content of a valid empty file."""
 
-def concat(target: str, ranges: Sequence[tuple[str, int, int]]) -> None:
-    """Makes a new file at `target` of byte ranges `(path, offset, length)` of others."""
+def concat(target: str, ranges: Sequence[tuple[str, int, int]], head: bytes, tail: bytes) -> None:
+    """Makes a new file at `target` of byte ranges `(path, offset, length)` of others, between
+    `head` and `tail`."""
 
 def die_with_parent() -> None:
     """Has this process killed when its parent dies, where the system can do it."""

@@ -18,8 +18,10 @@ HEAVY = {"fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", "rich", "zst
 
 def test_the_public_names():
     assert gaia.__all__ == [
+        "ARROW",
         "GZIP",
         "JSONL",
+        "LZ4",
         "NONE",
         "TXT",
         "ZSTD",

@@ -24,7 +24,8 @@ class ShardJob:
 
 @attrs.frozen
 class Layout:
-    """How the shards of a table are named and compressed. `folder` is where they are made."""
+    """How the shards of a table are named and compressed. `folder` is where they are made; `head`
+    and `tail` stand before and behind the frames in every file."""
 
     table: str
     folder: str
@@ -33,6 +34,8 @@ class Layout:
     level: int
     shards: int | None
     max_shard_bytes: int | None
+    head: bytes = b""
+    tail: bytes = b""
 
 
 def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
@@ -55,16 +58,17 @@ def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
 def _make_shard(layout: Layout, job: ShardJob) -> Shard:
     files = []
     limit = layout.max_shard_bytes
-    for part, frames in enumerate(_parts(job.frames, limit)):
+    ends = len(layout.head) + len(layout.tail)
+    for part, frames in enumerate(_parts(job.frames, limit and limit - ends)):
         name = shard_path(
             layout.table, job.key, layout.shards, layout.suffix, part if limit else None
         )
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if job.whole is not None and len(frames) == len(job.frames):
+        if job.whole is not None and len(frames) == len(job.frames) and not ends:
             os.rename(job.whole, path)
-        elif frames:
-            _core.concat(path, _runs(frames))
+        elif frames or ends:
+            _core.concat(path, _runs(frames), layout.head, layout.tail)
         else:
             with open(path, "xb") as file:
                 file.write(_core.compress(b"", layout.compression, layout.level))

@@ -12,9 +12,9 @@ MANIFEST = "manifest.json"
 COUNTERS = "counter_map.csv"
 VERSION = 1
 
-FORMATS = ("txt", "jsonl")
+FORMATS = ("txt", "jsonl", "arrow")
 RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text", "own_json")
-_SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz"}
+_SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz", "lz4": ".lz4"}
 
 
 @attrs.frozen
@@ -64,8 +64,8 @@ def shard_path(table: str, key: int | str, count: int | None, suffix: str, part:
 
 
 def suffix(format: str, compression: str) -> str:
-    """The ending of a shard's name, such as `.txt.zst`."""
-    return f".{format}{_SUFFIXES[compression]}"
+    """The ending of a shard's name, such as `.txt.zst`. What is compressed inside shows none."""
+    return f".{format}" if format == "arrow" else f".{format}{_SUFFIXES[compression]}"
 
 
 def write_manifest(folder: str, manifest: Manifest) -> None:

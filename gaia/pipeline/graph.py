@@ -13,21 +13,24 @@ DEFAULT_BATCH = 8192
 
 
 class Format(enum.Enum):
-    """How records stand in a file: one a line.
+    """How records stand in a file.
 
-    `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
+    `TXT`: lines, a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`:
+    lines of JSON. `ARROW`: columns, in an Arrow IPC stream.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
+    ARROW = "arrow"
 
 
 class Compression(enum.Enum):
-    """How shards are compressed: `ZSTD`, `GZIP` or `NONE`."""
+    """How shards are compressed: `ZSTD`, `GZIP`, `LZ4` or `NONE`."""
 
     NONE = "none"
     ZSTD = "zstd"
     GZIP = "gzip"
+    LZ4 = "lz4"
 
 
 @attrs.frozen

@@ -248,7 +248,8 @@ class PTable(Generic[T]):
             raise PipelineError(why, step=self.name)
         if not isinstance(format, Format):
             raise PipelineError(
-                f"expected a format, gaia.TXT or gaia.JSONL, got {format!r}", step=f"write {name}"
+                f"expected a format, gaia.TXT, gaia.JSONL or gaia.ARROW, got {format!r}",
+                step=f"write {name}",
             )
         wiring.check_format(f"write {name}", self._node.type, format)
         self._pipeline._add_write(Write(name, self._node, format, caller()))

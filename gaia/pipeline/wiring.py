@@ -22,10 +22,11 @@ def check_type(step: str, tp: Any) -> None:
 
 
 def check_format(step: str, tp: Any, format: Format) -> None:
-    """Refuses JSON for a class that has only a text of its own."""
-    if format is Format.JSONL and record_type(tp).from_json is None:
+    """Refuses JSON and columns for a class that has only a text of its own."""
+    if format is not Format.TXT and record_type(tp).from_json is None:
+        holds = "JSON" if format is Format.JSONL else "columns"
         raise PipelineError(
-            f"expected fields that JSON can hold, but `{type_name(tp)}` has only its own text; "
+            f"expected fields that {holds} can hold, but `{type_name(tp)}` has only its own text; "
             "use gaia.TXT",
             step=step,
         )

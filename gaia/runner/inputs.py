@@ -106,6 +106,17 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         raise InputError(f"cannot read {part.path}: {reason(error)}") from None
 
 
+def open_batches(part: Part) -> _core.Batches:
+    """Opens a part that holds columns.
+
+    Raises:
+        InputError: It is not as large as it was when it was written.
+    """
+    if part.size is not None:
+        _check_size(part.path, part.size)
+    return _core.Batches.stream(part.path)
+
+
 def _check_size(path: str, expected: int) -> None:
     try:
         size = os.path.getsize(path)

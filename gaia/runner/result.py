@@ -12,11 +12,13 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError, TableError
+from gaia.io.files import reason
 from gaia.io.manifest import Manifest, Shard, read_manifest
 from gaia.pipeline.fields import SCALARS, Field
+from gaia.pipeline.graph import Format
 from gaia.pipeline.names import UnsupportedTypeError, type_name
 from gaia.pipeline.records import record_type, same_shape, why_not
-from gaia.runner.inputs import codec_for, open_lines
+from gaia.runner.inputs import codec_for, open_batches, open_lines
 from gaia.runner.splits import shard_lines
 
 T = TypeVar("T")
@@ -99,9 +101,13 @@ class Table(Generic[T]):
         source = shard_lines(self._manifest, self.path, number)
         codec = codec_for(source, self.type)
         for part in source.parts:
-            reader = _core.RecordReader(open_lines(source, part), codec)
             try:
-                yield from reader
+                if source.format is Format.ARROW:
+                    yield from _core.BatchRecords(open_batches(part), codec)
+                else:
+                    yield from _core.RecordReader(open_lines(source, part), codec)
+            except OSError as error:
+                raise InputError(f"cannot read {part.path}: {reason(error)}") from None
             except (ValueError, TypeError) as error:
                 raise InputError(f"{part.path} is damaged: {error}") from None
 
@@ -181,7 +187,7 @@ def read_table(path: str | os.PathLike[str], type: Any = None) -> Table[Any]:
     manifest = read_manifest(folder)
     schema = manifest.record
     if type is None:
-        type = _known_type(schema) or _made_type(schema, manifest.format, folder)
+        type = _known_type(schema) or _made_type(manifest, folder)
         return Table(folder, type, manifest)
     try:
         fits = same_shape(type, schema)
@@ -203,7 +209,8 @@ def _known_type(schema: dict[str, Any]) -> Any:
     return found if isinstance(found, type) and same_shape(found, schema) else None
 
 
-def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
+def _made_type(manifest: Manifest, folder: str) -> Any:
+    schema, format = manifest.record, manifest.format
     if schema["own_text"] and format == "txt":
         raise TableError(
             f"table {folder} was written by `{schema['name']}.to_text`; pass that class as type="
@@ -215,7 +222,7 @@ def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
         )
     called = schema["name"].rpartition(".")[2]
     fields = [
-        (name, _made_field(shown, kind, optional, format))
+        (name, _made_field(manifest, folder, name, shown, kind, optional))
         for name, shown, kind, optional in schema["fields"]
     ]
     if schema["build"] == "tuple":
@@ -224,9 +231,28 @@ def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
     return attrs.make_class(called, made)
 
 
-def _made_field(shown: str, kind: str, optional: bool, format: str) -> Any:
+def _made_field(
+    manifest: Manifest, folder: str, name: str, shown: str, kind: str, optional: bool
+) -> Any:
     tp: Any = {kind: scalar for scalar, kind in SCALARS.items()}.get(kind, Any)
     if kind == "via":
         dates = {"datetime": datetime.datetime, "date": datetime.date}
-        tp = dates.get(shown.removesuffix(" | None"), str if format == "txt" else Any)
-    return tp | None if optional and tp is not Any else tp
+        tp = dates.get(shown.removesuffix(" | None")) or _enum_value(manifest, folder, name)
+    # In JSON, None is a value of anything.
+    plain = tp is not Any or manifest.format == "arrow"
+    return tp | None if optional and plain else tp
+
+
+def _enum_value(manifest: Manifest, folder: str, name: str) -> Any:
+    """The type of the values of an Enum that is not there."""
+    if manifest.format != "arrow" or not manifest.shards:
+        return str if manifest.format == "txt" else Any
+    file = os.path.join(folder, manifest.shards[0].files[0].path)
+    text = attrs.make_class("Row", {name: attrs.field(type=str)})
+    try:
+        _core.check_arrow(_core.Batches.stream(file), _core.Codec(record_type(text), "arrow"))
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {reason(error)}") from None
+    except ValueError:
+        return int
+    return str

@@ -20,6 +20,7 @@ from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_mani
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
+from gaia.runner.arrow import stream_ends
 from gaia.runner.engine import Engine
 from gaia.runner.inputs import Lines
 from gaia.runner.splits import join_tasks, read_tasks
@@ -187,6 +188,8 @@ class _Execution:
         """Turns the bundles of a stage's tasks into the table's folder, still in scratch."""
         folder = os.path.join(self.scratch, table.name)
         os.mkdir(folder)
+        bundles = (bundle for report in reports for bundle in report.bundles)
+        head, tail = stream_ends(table, (b for b in bundles if b.table == table.name))
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -195,6 +198,8 @@ class _Execution:
             level=table.level,
             shards=table.shards,
             max_shard_bytes=table.max_shard_bytes,
+            head=head,
+            tail=tail,
         )
         batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
         made = self.engine.map(make_shards, layout, batches)

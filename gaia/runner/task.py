@@ -17,14 +17,15 @@ from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Bundle
 from gaia.io.files import reason
 from gaia.pipeline.aggregates import field_numbers, fields_of
-from gaia.pipeline.graph import Call, Custom, ModN
+from gaia.pipeline.graph import Call, Custom, Format, ModN
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Input, Stage, Table
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
+from gaia.runner import arrow
 from gaia.runner.failure import Terminated, step_error
-from gaia.runner.inputs import Lines, Slice, codec_for, open_lines
+from gaia.runner.inputs import Lines, Slice, codec_for, open_batches, open_lines
 
 FRAME_BYTES = 128 * 1024
 BUFFER_BYTES = 64 << 20
@@ -220,7 +221,7 @@ class _TaskRun:
             combine=_combine(table),
             compression=table.compression.value,
             level=table.level,
-            frame_bytes=min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES),
+            frame_bytes=_frame_bytes(table),
             budget=BUFFER_BYTES,
         )
         self.outputs.append((table, path, output))
@@ -242,9 +243,13 @@ class _TaskRun:
         for part in source.parts:
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
-            lines = open_lines(source, part)
             try:
-                count += _core.feed_lines(lines, codec, target, not source.ours)
+                if source.format is Format.ARROW:
+                    batches = open_batches(part)
+                    count += _core.feed_batches(batches, codec, target, not source.ours)
+                else:
+                    lines = open_lines(source, part)
+                    count += _core.feed_lines(lines, codec, target, not source.ours)
             except OSError as error:
                 if self.state.blame(error):
                     raise
@@ -266,10 +271,10 @@ class _TaskRun:
     def _bundles(self) -> Iterator[Bundle]:
         for table, path, output in self.outputs:
             try:
-                index, names, _ = output.finish()
+                index, names, zones = output.finish()
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {reason(error)}") from None
-            yield Bundle(table.name, path, index, tuple(names))
+            yield Bundle(table.name, path, index, tuple(names), zones)
 
     def _counters(self, read: int, targets: list[_core.Context[Any]]) -> dict[str, int]:
         counters = dict(self.state.counters)
@@ -303,6 +308,12 @@ def _handler(joiner: Any, entry: Input) -> tuple[str, Any]:
     assert entry.handler is not None
     method = getattr(joiner, entry.handler)
     return ("do", method) if entry.batch_size is None else ("do_batch", (method, entry.batch_size))
+
+
+def _frame_bytes(table: Table) -> int:
+    if table.format is Format.ARROW:
+        return arrow.frame_bytes(table)
+    return min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES)
 
 
 def _combine(table: Table) -> tuple[list[int], list[Any], int] | None:
