@@ -12,6 +12,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _starts_threads(item: pytest.Item) -> int:
-    if item.path.name in ("test_columns.py", "test_csv_peers.py"):
+    if item.path.name in ("test_arrow.py", "test_columns.py", "test_csv_peers.py"):
         return 2
     return int(not {"gcs", "s3"}.isdisjoint(getattr(item, "fixturenames", ())))

@@ -81,7 +81,7 @@ def _opened(source: SizedSource) -> Iterator[Any]:
     try:
         opened: Any = source.path
         if not isinstance(source, LocalSource):
-            opened = pyarrow.PythonFile(_Seekable(source), mode="r")
+            opened = pyarrow.PythonFile(Seekable(source), mode="r")
         with pyarrow.parquet.ParquetFile(opened) as file:
             yield file
     except GaiaError:
@@ -92,7 +92,7 @@ def _opened(source: SizedSource) -> Iterator[Any]:
         raise InputError(f"{source.path} is damaged, or no Parquet: {error}") from None
 
 
-class _Seekable(io.RawIOBase):
+class Seekable(io.RawIOBase):
     """A source as a Python file."""
 
     def __init__(self, source: SizedSource) -> None:

@@ -345,7 +345,9 @@ def _written(table: Table) -> str:
         parts.append(f"combined by {', '.join(table.combine.key)} ({', '.join(reduced)})")
     if table.max_shard_bytes is not None:
         parts.append(f"files of {table.max_shard_bytes / 1e6:g} MB at most")
-    if table.compression is not Compression.NONE:
+    if table.compression is Compression.LZ4:
+        parts.append("lz4")
+    elif table.compression is not Compression.NONE:
         parts.append(f"{table.compression.value} {table.level}")
     return ", ".join(parts)
 

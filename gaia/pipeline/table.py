@@ -248,7 +248,7 @@ class PTable(Generic[T]):
             raise PipelineError(why, step=self.name)
         if not isinstance(format, Format):
             raise PipelineError(
-                f"expected a format, gaia.TXT, gaia.JSONL or gaia.CSV, got {format!r}",
+                f"expected a format such as gaia.TXT, gaia.JSONL or gaia.ARROW, got {format!r}",
                 step=f"write {name}",
             )
         if format is Format.WARC:

@@ -22,7 +22,8 @@ def check_type(step: str, tp: Any) -> None:
 
 
 def check_format(step: str, tp: Any, format: Format) -> None:
-    """Refuses JSON for a class that has only a text of its own, and CSV for what it cannot hold."""
+    """Refuses JSON and columns for a class that has only a text of its own, and CSV for what it
+    cannot hold."""
     if format is Format.CSV:
         try:
             csv_format.check_type(tp)
@@ -30,9 +31,10 @@ def check_format(step: str, tp: Any, format: Format) -> None:
             raise PipelineError(
                 f"CSV cannot hold `{type_name(tp)}`: {error}; use gaia.JSONL or gaia.TXT", step=step
             ) from None
-    if format is Format.JSONL and record_type(tp).from_json is None:
+    elif format is not Format.TXT and record_type(tp).from_json is None:
+        holds = "JSON" if format is Format.JSONL else "columns"
         raise PipelineError(
-            f"expected fields that JSON can hold, but `{type_name(tp)}` has only its own text; "
+            f"expected fields that {holds} can hold, but `{type_name(tp)}` has only its own text; "
             "use gaia.TXT",
             step=step,
         )
