@@ -255,6 +255,8 @@ class PTable(Generic[T]):
             raise PipelineError(
                 "WARC can only be read; expected gaia.TXT or gaia.JSONL", step=f"write {name}"
             )
+        if format is Format.PARQUET:
+            wiring.check_pyarrow(f"write {name}", "gaia.PARQUET")
         wiring.check_format(f"write {name}", self._node.type, format)
         self._pipeline._add_write(Write(name, self._node, format, caller()))
         return Output(name, self._pipeline._writes)

@@ -1,5 +1,6 @@
 """Checks of user code when it is wired into the graph. Each raises `PipelineError`."""
 
+import importlib.util
 from typing import Any
 
 from gaia.errors import PipelineError
@@ -38,6 +39,12 @@ def check_format(step: str, tp: Any, format: Format) -> None:
             "use gaia.TXT",
             step=step,
         )
+
+
+def check_pyarrow(step: str, what: str) -> None:
+    """Refuses Parquet where pyarrow is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise PipelineError(f"{what} needs pyarrow: pip install 'gaia-mr[arrow]'", step=step)
 
 
 def check_travels(step: str, user_code: Any, args: tuple[Any, ...]) -> None:

@@ -141,7 +141,10 @@ def _check_schema(file: InputFile, format: Format, tp: Any) -> None:
     elif _has_json(tp):
         found = nested.json_schema(nested.arrow_schema(sized(file.source())), _names(tp))
     else:
-        found = _core.Batches.stream(file.path)
+        try:
+            found = _core.Batches.stream(file.path)
+        except ValueError as error:
+            raise InputError(f"{file.path} is damaged: {error}") from None
     try:
         _core.check_arrow(found, codec_of(tp))
     except ValueError as error:

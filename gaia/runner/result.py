@@ -14,7 +14,7 @@ from gaia import _core
 from gaia.errors import InputError, TableError
 from gaia.io.files import reason
 from gaia.io.manifest import Manifest, Shard, read_manifest
-from gaia.io.stores import Store, local_path, store_of, url_of
+from gaia.io.stores import Store, join, local_path, store_of, url_of
 from gaia.pipeline.fields import SCALARS, Field
 from gaia.pipeline.graph import Format
 from gaia.pipeline.names import UnsupportedTypeError, type_name
@@ -77,6 +77,8 @@ class Table(Generic[T]):
             import pyarrow
         except ImportError:
             raise ImportError("to_arrow needs pyarrow: pip install 'gaia-mr[arrow]'") from None
+        if (stored := self._stored_columns()) is not None:
+            return stored
         records: list[Any] = list(self.records())
         if record_type(self.type).kind == "json":
             names = {name: None for record in records for name in record}
@@ -87,6 +89,27 @@ class Table(Generic[T]):
         }
         value = Field("value", self.type, record_type(self.type).kind, False, None)
         return pyarrow.table(columns or {"value": _arrow_column(records, value)})
+
+    def _stored_columns(self) -> Any:
+        """The columns as they are on this machine's disk; None where they are not, or where they
+        hold the text of lists and records."""
+        import pyarrow
+        import pyarrow.parquet
+
+        described = record_type(self.type)
+        kinds = {field.kind for field in described.fields} or {described.kind}
+        format = Format(self._manifest.format)
+        if not format.has_columns or self._store is not None or "json" in kinds:
+            return None
+        tables = []
+        for file in (file for shard in self.shards for file in shard.files):
+            path = join(self.path, file.path)
+            if format is Format.PARQUET:
+                tables.append(pyarrow.parquet.read_table(path))
+            else:
+                with pyarrow.memory_map(path) as mapped:
+                    tables.append(pyarrow.ipc.open_stream(mapped).read_all())
+        return pyarrow.concat_tables(tables)
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame."""

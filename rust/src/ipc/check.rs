@@ -37,7 +37,15 @@ pub fn columns(py: Python<'_>, shape: &Shape, schema: &Schema) -> PyResult<Vec<u
                 }
                 found.push(index);
             }
-            _ => wrong.push(format!("expected one column {:?}, got {count}", field.name)),
+            _ => {
+                let got = if count == 0 { "none" } else { "several" };
+                let names = schema.children().filter_map(Schema::name);
+                let there = names.collect::<Vec<_>>().join(", ");
+                wrong.push(format!(
+                    "expected a column `{}`, got {got}; there is {there}",
+                    field.name
+                ));
+            }
         }
     }
     if wrong.is_empty() {
