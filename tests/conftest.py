@@ -4,7 +4,13 @@ import pytest
 
 pytest_plugins = ["stores"]
 
-_LIBRARIES = ("test_arrow.py", "test_column_files.py", "test_columns.py", "test_csv_peers.py")
+_LIBRARIES = (
+    "interchange.md",
+    "test_arrow.py",
+    "test_column_files.py",
+    "test_columns.py",
+    "test_csv_peers.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

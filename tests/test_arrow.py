@@ -544,9 +544,9 @@ def test_all_that_is_wrong_with_a_schema_is_told() -> None:
         {n: attrs.field(type=t) for n, t in {"x": str, "y": int, "w": str, "z": list[int]}.items()},
     )
     why = re.escape(
-        "field `x`: expected `str`, got an array of Int64; expected a column `y`, got none; there is "
-        "x, w, w, z; expected a column `w`, got several; there is x, w, w, z; field `z`: expected "
-        "`JSON`, got an array of List"
+        "field `x`: expected `str`, got an array of Int64; expected a column `y`, got none; there "
+        "is x, w, w, z; expected a column `w`, got several; there is x, w, w, z; field `z`: "
+        "expected `JSON`, got an array of List"
     )
     with pytest.raises(ValueError, match=f"^{why}"):
         check_arrow(schema, codec(wanted))
