@@ -342,6 +342,12 @@ def check_arrow(schema: Any, codec: Codec) -> None:
 def compress(raw: bytes, codec: str, level: int) -> bytes:
     """One frame of `raw`; of nothing, the content of a valid empty file."""
 
+def checksum_of(data: bytes) -> int:
+    """The XXH3-128 of some bytes."""
+
+def checksum(path: str) -> int:
+    """The XXH3-64 of a local file's content."""
+
 class Unzstd:
     """A decoder of one zstd frame, used as those of Python's `bz2` are. `decompress` raises
     `ValueError` for damaged data."""

@@ -137,6 +137,7 @@ class Step:
     type: Any
     location: str
     batch_size: int = DEFAULT_BATCH
+    version: str | int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -161,6 +162,7 @@ class Join:
     args: tuple[Any, ...]
     type: Any
     location: str
+    version: str | int | None = None
 
 
 Node: TypeAlias = Read | Step | Join

@@ -63,6 +63,7 @@ class Branch:
     tables: tuple[Table, ...]
     branches: tuple["Branch", ...]
     batch_size: int = DEFAULT_BATCH
+    version: str | int | None = None
 
 
 @attrs.frozen
@@ -90,6 +91,7 @@ class Stage:
     args: tuple[Any, ...] = ()
     inputs: tuple[Input, ...] = ()
     shards: int | None = None
+    version: str | int | None = None
 
     def tables(self) -> Iterator[Table]:
         """All tables that the stage writes."""
@@ -146,6 +148,7 @@ def plan(pipeline: str, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
                         for bound, write in zip(node.inputs, inputs, strict=True)
                     ),
                     shards=shard_count(inputs[0], writes),
+                    version=node.version,
                 )
             )
         elif root.tables or root.branches:
@@ -271,6 +274,7 @@ def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
             tables=tables,
             branches=branches,
             batch_size=node.batch_size,
+            version=node.version,
         )
     return Branch(node.name, node.type, None, None, (), tables, branches)
 

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cell;
+mod checksum;
 mod codec;
 mod columns;
 mod compress;
@@ -48,6 +49,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::bundle::concat;
+    #[pymodule_export]
+    use crate::checksum::{checksum, checksum_of};
     #[pymodule_export]
     use crate::codec::Codec;
     #[pymodule_export]
