@@ -35,9 +35,10 @@ COMBINE_BYTES = 128 << 20
 
 @attrs.frozen
 class Task:
-    """A unit of work, retry and resume: one input for a read, one for each table of a join.
+    """A unit of work, retry and resume: one input for each table of a join, any number for a read.
 
-    `weight` is about how many bytes that is, decompressed.
+    `weight` is about how many bytes that is, decompressed. Every `attempt` at a task leaves its
+    bundles in a folder of its own.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Task:
     shard: int | None = None
     metadata: Any = None
     weight: int = 0
+    attempt: int = 1
 
 
 @attrs.frozen
@@ -54,6 +56,10 @@ class Setup:
     stage: Stage
     run: Run
     folder: str
+
+    def folder_of(self, task: Task) -> str:
+        """Where an attempt at a task leaves its bundles."""
+        return os.path.join(self.folder, f"{task.number:06}-{task.attempt}")
 
 
 @attrs.frozen
@@ -93,6 +99,7 @@ class _TaskRun:
     def __init__(self, setup: Setup, task: Task) -> None:
         self.setup = setup
         self.task = task
+        self.folder = setup.folder_of(task)
         self.state = _core.TaskState("", task.metadata, task.shard)
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
@@ -104,8 +111,13 @@ class _TaskRun:
         begin = time.perf_counter()
         stage = self.setup.stage
         try:
+            os.mkdir(self.folder)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {reason(error)}") from None
+        try:
             head = self._context(stage.root)
-            targets = [head] if stage.joiner is None else self._joiner(head)
+            reads = [head] * len(self.task.inputs)
+            targets = reads if stage.joiner is None else self._joiner(head)
             self.operators.reverse()
             for name, operator, ctx in self.operators:
                 self.step = name
@@ -204,7 +216,7 @@ class _TaskRun:
         ]
 
     def _output(self, table: Table) -> _core.Output:
-        path = os.path.join(self.setup.folder, f"{table.name}-{self.task.number:06}.bundle")
+        path = os.path.join(self.folder, f"{table.name}.bundle")
         sharding = table.sharding
         key: Any = None
         if isinstance(sharding, ModN):
@@ -233,7 +245,7 @@ class _TaskRun:
     def _types(self) -> Iterator[Any]:
         stage = self.setup.stage
         if stage.joiner is None:
-            yield stage.root.type
+            yield from (stage.root.type for _ in self.task.inputs)
         else:
             yield from (entry.type for entry in stage.inputs)
 
