@@ -65,7 +65,12 @@ class WorkerError(GaiaError):
 
 def is_gaias(frame: FrameType) -> bool:
     """Whether a frame runs this package's code."""
-    return frame.f_code.co_filename.startswith(_PACKAGE)
+    return is_own_file(frame.f_code.co_filename)
+
+
+def is_own_file(path: str) -> bool:
+    """Whether a file is one of this package."""
+    return path.startswith(_PACKAGE)
 
 
 def caller() -> str:

@@ -27,6 +27,7 @@ from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Branch, Plan, Stage, Table
 from gaia.pipeline.signatures import accepts
 from gaia.runner import scheduler
+from gaia.runner.attempts import Attempts
 from gaia.runner.engine import InlineEngine
 from gaia.runner.inputs import Slice
 from gaia.runner.result import Table as StoredTable
@@ -97,7 +98,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
         place = LocalDestination(folder)
         scheduler.prepare(plan, reads, place)
-        progress = scheduler.execute(plan, reads, InlineEngine(), place)
+        progress = scheduler.execute(plan, reads, InlineEngine(), place, Attempts())
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}
         for name, manifest in progress.manifests.items():

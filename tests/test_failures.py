@@ -292,23 +292,37 @@ def hang() -> None:
 
 
 class TestWorkers:
-    def test_the_death_of_one_is_noticed_though_a_child_holds_its_pipe(
-        self, dest: Path, tmp_path: Path
+    @pytest.mark.parametrize("dies", [True, False])
+    def test_what_user_code_has_started_ends_with_the_worker(
+        self, dest: Path, tmp_path: Path, dies: bool
     ) -> None:
-        def leave_a_child_and_die(number: int) -> int:
-            child = os.fork()
-            if child == 0:
-                hang()
-            (tmp_path / "child").write_text(str(child))
-            die("killed")
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+        def leave_a_child(number: int) -> int:
+            writer = os.open(fifo, os.O_WRONLY)
+            if os.fork() == 0:
+                hang()  # It holds the pipe of the worker as well, whose death is seen all the same.
+            os.close(writer)
+            if dies:
+                die("killed")
             return number
 
         pipeline = gaia.Pipeline("deadly")
-        numbers = pipeline.from_records([0], name="numbers")
-        to_one_shard(numbers.map(leave_a_child_and_die, name="step"))
-        with pytest.raises(gaia.WorkerError, match="was killed by SIGKILL"):
-            gaia.LocalRunner(dest, workers=1).run(pipeline)
-        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)  # It is still there.
+        to_one_shard(pipeline.from_records([0], name="numbers").map(leave_a_child, name="step"))
+        runner = gaia.LocalRunner(dest, workers=1)
+        if dies:
+            with pytest.raises(gaia.WorkerError, match="was killed by SIGKILL"):
+                runner.run(pipeline)
+        else:
+            runner.run(pipeline)
+        try:
+            # The end of the file is to be seen once nobody is left who could write.
+            assert readable(held)
+            assert os.read(held, 1) == b""
+        finally:
+            os.close(held)
 
     @pytest.mark.parametrize(
         ("how", "told"), [("killed", "was killed by SIGKILL"), ("left", "exited with 3")]
@@ -447,6 +461,18 @@ class TestSignals:
         script.process.terminate()
         assert script.ended() == ""
         assert script.process.returncode == 128 + signal.SIGTERM
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_second_one_leaves_nothing_that_the_next_run_does_not_remove(
+        self, start: Callable[..., Hanging], dest: Path, number: int
+    ) -> None:
+        script = start(2)
+        os.killpg(script.process.pid, number)
+        os.killpg(script.process.pid, number)
+        script.ended()
+        assert script.process.returncode in (-number, 128 + number)
+        write_table(dest, ["next"])
+        assert os.listdir(dest / "_gaia") == ["run.json"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_run_that_was_ended_leaves_no_trace(

@@ -80,7 +80,7 @@ def member_at_or_after(source: SizedSource, compression: str, offset: int) -> in
     size of the file if there is none, or if its members are no single records."""
     if offset <= 0:
         return 0
-    if offset >= source.size or not _has_cuts(source, compression):
+    if offset >= source.size or not has_cuts(source, compression):
         return source.size
     while (start := _next_start(source, compression, offset)) < source.size:
         flaw = _flaw(source, compression, start)
@@ -165,7 +165,7 @@ def _check_landing(source: SizedSource, position: int, stop: int) -> None:
         )
 
 
-def _has_cuts(source: SizedSource, compression: str) -> bool:
+def has_cuts(source: SizedSource, compression: str) -> bool:
     """Whether records have members of their own, as far as the first two tell."""
     if compression == "none":
         return True

@@ -1,11 +1,25 @@
 """The small protocol behind which tasks run, and the engine that runs them in this process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
+
+import attrs
+
+from gaia.errors import WorkerError
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@attrs.frozen
+class Death:
+    """How a worker ended in the middle of an item; `frames` are those of user code that it was in,
+    as far as it could still tell."""
+
+    how: str
+    frames: str = ""
 
 
 class Engine(Protocol):
@@ -14,28 +28,56 @@ class Engine(Protocol):
     workers: int
 
     def map(
-        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
-    ) -> Iterator[Result]:
-        """Calls `function(shared, item)` for every item; yields results as they come.
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: deque[Item],
+        timeout: float | None = None,
+    ) -> Iterator[tuple[Item, Result | Death]]:
+        """Calls `function(shared, item)` for every item of a queue, to which the caller may add
+        more meanwhile; yields every item with its result, or the death of its worker, as they come.
+
+        A worker that takes longer than `timeout` seconds for an item is killed.
 
         Raises:
-            GaiaError: What the function raised, or the death of a worker.
+            GaiaError: What the function raised.
         """
 
     def close(self) -> None:
         """Ends all workers at once, finished or not."""
 
 
+def results(
+    engine: Engine, function: Callable[[Shared, Item], Result], shared: Shared, items: deque[Item]
+) -> Iterator[Result]:
+    """What the function returns for every item, of which none is tried twice.
+
+    Raises:
+        GaiaError: What the function raised.
+        WorkerError: A worker died.
+    """
+    for _, outcome in engine.map(function, shared, items):
+        if isinstance(outcome, Death):
+            raise WorkerError(f"a worker process {outcome.how}{outcome.frames}")
+        yield outcome
+
+
 class InlineEngine:
-    """Runs everything in the calling process, one item after the other."""
+    """Runs everything in the calling process, one item after the other, however long each takes."""
 
     workers = 1
 
     def map(
-        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
-    ) -> Iterator[Result]:
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: deque[Item],
+        timeout: float | None = None,
+    ) -> Iterator[tuple[Item, Result | Death]]:
         """See `Engine.map`."""
-        return (function(shared, item) for item in items)
+        while items:
+            item = items.popleft()
+            yield item, function(shared, item)
 
     def close(self) -> None:
         """There is nothing to end."""

@@ -149,7 +149,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         check_size(file)
     splittable = can_split(source.encoding, source.format)
     offset, origin, until = part.offset, part.origin, part.until
-    if file.compression == "none" and not file.small:
+    if splittable and file.compression == "none" and not file.small:
         # A range begins one byte early, to see whether it begins with a line.
         offset = origin = max(0, part.start - 1)
         until = part.end if until is None else until
@@ -173,6 +173,18 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         )
     except OSError as error:
         raise InputError(f"cannot read {file.path}: {reason(error)}") from None
+
+
+def content_at(source: Lines, part: Part, position: int) -> bytes:
+    """The line at a position of a part, as its bytes stand in the (decompressed) file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    lines = open_lines(source, attrs.evolve(part, start=position, end=position + 1))
+    bare = _core.Codec(record_type(str), "txt", encoding="iso8859-1")
+    line: str = next(_core.RecordReader(lines, bare), "")
+    return line.encode("iso8859-1")
 
 
 def archived(source: Archive, part: Part, broken: warc.Broken) -> Iterator[tuple[int, WarcRecord]]:

@@ -113,8 +113,10 @@ def read(path: str) -> Past:
     whole = 0
     with suppress(FileNotFoundError):
         with open(path, "rb") as file:
-            for entry, whole in _entries(file.read()):
-                past.add(entry)
+            content = file.read()
+        for entry, end in _entries(content):
+            past.add(entry)
+            whole = end
         os.truncate(path, whole)
     return past
 
@@ -129,7 +131,7 @@ def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
         try:
             entry: Entry = cloudpickle.loads(content)
         except (pickle.UnpicklingError, AttributeError, ImportError, EOFError, TypeError):
-            return  # Of another version of Gaia or of the user's classes: nothing of it can be used.
+            return  # Of another version of Gaia, or of classes that are no more: of no use.
         at += _HEAD.size + size
         yield entry, at
 

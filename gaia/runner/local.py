@@ -1,5 +1,6 @@
 """LocalRunner: all cores of this machine."""
 
+import math
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from gaia.io.destination import Destination, LocalDestination, StoreDestination,
 from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
+from gaia.runner.attempts import Attempts
 from gaia.runner.columns import Rows
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
@@ -43,6 +45,12 @@ class LocalRunner:
             in `dest_dir` if that is local, and the system's folder for temporary files if not.
         storage_options: Options for the file system of `dest_dir`, as fsspec takes them.
         filesystem: An fsspec file system to use for `dest_dir` instead.
+        max_attempts: How often a part of the input is tried that workers die of. Then it is cut in
+            halves, again and again, until the record is found that kills them, and the run stops;
+            or goes on without it, where a step says so by `on_error`. With 1, the first death
+            stops the run. Without worker processes there is nothing to try again.
+        task_timeout: Seconds after which a worker that is still at one part of the input counts as
+            dead; the error shows where its code was. By default none.
 
     >>> import gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -63,14 +71,28 @@ class LocalRunner:
         scratch_dir: str | os.PathLike[str] | None = None,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
+        max_attempts: int = 3,
+        task_timeout: float | None = None,
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
+        if type(max_attempts) is not int or max_attempts < 1:
+            raise PipelineError(f"expected max_attempts of 1 or more, got {max_attempts!r}")
+        if task_timeout is not None:
+            if type(task_timeout) not in (int, float) or not 0 < task_timeout < math.inf:
+                raise PipelineError(
+                    f"expected task_timeout in seconds, above 0, got {task_timeout!r}"
+                )
+            if workers == 0:
+                raise PipelineError(
+                    "expected worker processes, which can be ended, for task_timeout, got workers=0"
+                )
         dest = os.fspath(dest_dir)
         self._store = store_of(dest, storage_options, filesystem)
         self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
         self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
         self.workers = workers
+        self.attempts = Attempts(max_attempts, task_timeout)
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -82,7 +104,7 @@ class LocalRunner:
             InputError: An input is missing or damaged.
             OutputError: The destination cannot be written.
             StepError: User code raised.
-            WorkerError: A worker process died.
+            WorkerError: Worker processes died, or took too long.
         """
         begin = time.perf_counter()
         plan = pipeline.plan()
@@ -95,17 +117,20 @@ class LocalRunner:
         scheduler.prepare(plan, reads, place)
         stores = {self._store, *(part.file.store for part in _parts(reads))}
         alone = any(store is not None and store.in_process for store in stores)
-        if alone and self.workers:
+        timed = self.attempts.task_timeout is not None
+        if alone and (self.workers or timed):
+            got = f"workers={self.workers}" if self.workers else "task_timeout"
             raise PipelineError(
                 "expected workers=0 for files of memory://, which this process alone sees, got "
-                f"workers={self.workers}"
+                f"{got}"
             )
-        inline = alone or self.workers == 0 or (self.workers is None and _is_small(reads))
+        few = self.workers is None and not timed and _is_small(reads)
+        inline = alone or self.workers == 0 or few
         _warn_of_long_reads(reads, workers)
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                progress = scheduler.execute(plan, reads, engine, place)
+                progress = scheduler.execute(plan, reads, engine, place, self.attempts)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:

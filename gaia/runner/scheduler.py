@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -19,11 +19,12 @@ from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
+from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
-from gaia.runner.engine import Engine
+from gaia.runner.engine import Engine, results
 from gaia.runner.inputs import Slice
 from gaia.runner.splits import join_tasks, read_tasks
-from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
+from gaia.runner.task import ParseError, Setup, Task, TaskReport
 
 X = TypeVar("X")
 
@@ -83,7 +84,11 @@ def prepare(plan: Plan, reads: dict[str, list[Task]], place: Destination) -> Non
 
 
 def execute(
-    plan: Plan, reads: dict[str, list[Task]], engine: Engine, place: Destination
+    plan: Plan,
+    reads: dict[str, list[Task]],
+    engine: Engine,
+    place: Destination,
+    settings: Attempts,
 ) -> Progress:
     """Runs all stages. What a failed run was about to write is removed.
 
@@ -91,7 +96,7 @@ def execute(
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    run = _Execution(plan, engine, place)
+    run = _Execution(plan, engine, place, settings)
     try:
         place.open()
         for stage in plan.stages:
@@ -120,6 +125,7 @@ class _Execution:
     plan: Plan
     engine: Engine
     place: Destination
+    settings: Attempts
     progress: Progress = attrs.field(factory=Progress)
 
     def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
@@ -137,7 +143,8 @@ class _Execution:
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=bundles,
         )
-        reports = sorted(self.engine.map(run_task, setup, tasks), key=lambda report: report.task)
+        reports = list(run_all(self.engine, setup, tasks, self.settings))
+        reports.sort(key=lambda report: report.task)
         counters: Counter[str] = Counter()
         for report in reports:
             counters.update(report.counters)
@@ -180,8 +187,8 @@ class _Execution:
             parquet=table.format is Format.PARQUET,
             upload=upload,
         )
-        batches = list(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
-        made = self.engine.map(make_shards, layout, batches)
+        batches = deque(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
+        made = results(self.engine, make_shards, layout, batches)
         shards = sorted((shard for batch in made for shard in batch), key=_by_key)
         manifest = Manifest(
             table=table.name,

@@ -40,9 +40,10 @@ Source = Lines | Columns | Archive | Slice
 
 @attrs.frozen
 class Task:
-    """A unit of work, retry and resume: one input for a read, one for each table of a join.
+    """A unit of work, retry and resume: one input for each table of a join, any number for a read.
 
-    `weight` is about how many bytes that is, decompressed.
+    `weight` is about how many bytes that is, decompressed. Every `attempt` at a task leaves its
+    bundles in a folder of its own.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Task:
     shard: int | None = None
     metadata: Any = None
     weight: int = 0
+    attempt: int = 1
 
 
 @attrs.frozen
@@ -59,6 +61,10 @@ class Setup:
     stage: Stage
     run: Run
     folder: str
+
+    def folder_of(self, task: Task) -> str:
+        """Where an attempt at a task leaves its bundles."""
+        return os.path.join(self.folder, f"{task.number:06}-{task.attempt}")
 
 
 @attrs.frozen
@@ -98,6 +104,7 @@ class _TaskRun:
     def __init__(self, setup: Setup, task: Task) -> None:
         self.setup = setup
         self.task = task
+        self.folder = setup.folder_of(task)
         self.state = _core.TaskState("", task.metadata, task.shard)
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
@@ -109,8 +116,13 @@ class _TaskRun:
         begin = time.perf_counter()
         stage = self.setup.stage
         try:
+            os.mkdir(self.folder)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {reason(error)}") from None
+        try:
             head = self._context(stage.root)
-            targets = [head] if stage.joiner is None else self._joiner(head)
+            reads = [head] * len(self.task.inputs)
+            targets = reads if stage.joiner is None else self._joiner(head)
             self.operators.reverse()
             for name, operator, ctx in self.operators:
                 self.step = name
@@ -209,7 +221,7 @@ class _TaskRun:
         ]
 
     def _output(self, table: Table) -> _core.Output:
-        path = os.path.join(self.setup.folder, f"{table.name}-{self.task.number:06}.bundle")
+        path = os.path.join(self.folder, f"{table.name}.bundle")
         sharding = table.sharding
         parquet = table.format is Format.PARQUET
         key: Any = None
@@ -242,7 +254,7 @@ class _TaskRun:
     def _types(self) -> Iterator[Any]:
         stage = self.setup.stage
         if stage.joiner is None:
-            yield stage.root.type
+            yield from (stage.root.type for _ in self.task.inputs)
         else:
             yield from (entry.type for entry in stage.inputs)
 

@@ -1,5 +1,6 @@
 """A worker process: takes items over a pipe, calls a function, sends back results."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -16,33 +17,42 @@ from gaia.errors import GaiaError, WorkerError
 from gaia.pipeline.travel import dumps
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: Connection, dump: int) -> None:
     """Works until the other side closes the pipe.
 
-    Messages are `("shared", pickled function and shared value)` and `("item", pickled item)`; the
-    answers to items are `("done", result)` and `("failed", error)`, pickled.
+    Messages are `("shared", pickled function, shared value and timeout)` and `("item", pickled
+    item)`; the answers to items are `("done", result)` and `("failed", error)`, pickled. Where the
+    code was when the process dies, or when an item takes longer than the timeout, which ends the
+    process, is written to the file `dump`.
     """
     _core.die_with_parent()
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    faulthandler.enable(dump)
+    # Whatever the signals meant in the parent; it holds them back while it starts a worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.freeze()
     function: Any = None
     shared: Any = None
+    timeout: float | None = None
     while True:
         try:
             kind, payload = connection.recv()
         except EOFError:
             return
         if kind == "shared":
-            function, shared = cloudpickle.loads(payload)
+            function, shared, timeout = cloudpickle.loads(payload)
             continue
+        if timeout is not None:
+            faulthandler.dump_traceback_later(timeout, exit=True, file=dump)
         try:
             answer: tuple[str, Any] = ("done", function(shared, cloudpickle.loads(payload)))
         except GaiaError as error:
             answer = ("failed", error.with_traceback(None))
         except BaseException:
             answer = ("failed", WorkerError(f"a task failed:\n{traceback.format_exc()}"))
+        if timeout is not None:
+            faulthandler.cancel_dump_traceback_later()
         flush()
         connection.send_bytes(_packed(answer))
 
@@ -69,6 +79,8 @@ def _packed(answer: tuple[str, Any]) -> bytes:
 
 
 def main() -> None:
-    """The main function of a worker that was started afresh, with its pipe's descriptor."""
-    serve(Connection(int(sys.argv[1])))
+    """The main function of a worker that was started afresh, with the descriptors of its pipe and
+    of its dump."""
+    connection, dump = map(int, sys.argv[1:])
+    serve(Connection(connection), dump)
     os._exit(0)
