@@ -69,7 +69,6 @@ class _Match(NativeJoiner[R]):
         return _core.Joint.matched(
             codec(left),
             codec(right),
-            codec(gives),
             field_numbers(left, keys),
             field_numbers(right, keys),
             out,
