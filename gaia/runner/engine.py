@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from gaia.runner.watch import Watch
+
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,9 +16,14 @@ class Engine(Protocol):
     workers: int
 
     def map(
-        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+        watch: Watch | None = None,
     ) -> Iterator[Result]:
-        """Calls `function(shared, item)` for every item; yields results as they come.
+        """Calls `function(shared, item)` for every item; yields results as they come. Meanwhile
+        `watch` looks at the workers, if there are such.
 
         Raises:
             GaiaError: What the function raised, or the death of a worker.
@@ -32,7 +39,11 @@ class InlineEngine:
     workers = 1
 
     def map(
-        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+        watch: Watch | None = None,
     ) -> Iterator[Result]:
         """See `Engine.map`."""
         return (function(shared, item) for item in items)

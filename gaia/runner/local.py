@@ -18,6 +18,7 @@ from gaia.runner import scheduler
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Lines, Part, Slice
+from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.task import Task
@@ -38,6 +39,10 @@ class LocalRunner:
         workers: Number of worker processes; 0 runs everything in the calling process. By default
             one for each core, and none for inputs below 1 MiB or files of `memory://`, which no
             other process sees.
+        memory: How much the run may use in all its processes, as `"4GB"` or a number of bytes; by
+            default 70 % of what is free in the machine, or in the container. Native operators keep
+            within it, and what does not fit goes to `scratch_dir`; a worker whose Python code takes
+            more than its share is told of.
         scratch_dir: A local folder for temporary files, as large as the largest table; by default
             in `dest_dir` if that is local, and the system's folder for temporary files if not.
         storage_options: Options for the file system of `dest_dir`, as fsspec takes them.
@@ -59,6 +64,7 @@ class LocalRunner:
         dest_dir: str | os.PathLike[str],
         workers: int | None = None,
         *,
+        memory: int | str | None = None,
         scratch_dir: str | os.PathLike[str] | None = None,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
@@ -70,6 +76,7 @@ class LocalRunner:
         self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
         self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
         self.workers = workers
+        self.memory = None if memory is None else parse_size(memory)
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -100,11 +107,12 @@ class LocalRunner:
                 f"workers={self.workers}"
             )
         inline = alone or self.workers == 0 or (self.workers is None and _is_small(reads))
+        memory = self._memory(1 if inline else workers)
         _warn_of_long_reads(reads, workers)
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                progress = scheduler.execute(plan, reads, engine, place)
+                progress = scheduler.execute(plan, reads, engine, place, memory)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -122,6 +130,17 @@ class LocalRunner:
             elapsed=time.perf_counter() - begin,
             report=run_record(self.dest_dir),
         )
+
+    def _memory(self, workers: int) -> int:
+        least = least_memory(workers)
+        if self.memory is None:
+            return max(least, default_memory())
+        if self.memory < least:
+            raise PipelineError(
+                f"expected memory of {shown(least)} or more for workers={workers}, got "
+                f"{shown(self.memory)}; use more, or fewer workers"
+            )
+        return self.memory
 
 
 def _sources(reads: dict[str, list[Task]]) -> list[Lines | Slice]:

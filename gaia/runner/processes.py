@@ -14,6 +14,7 @@ import cloudpickle
 
 from gaia.errors import WorkerError
 from gaia.pipeline.travel import dumps
+from gaia.runner.watch import EVERY, Watch
 from gaia.runner.worker import flush, serve
 
 Shared = TypeVar("Shared")
@@ -50,7 +51,11 @@ class ProcessEngine:
             raise
 
     def map(
-        self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+        watch: Watch | None = None,
     ) -> Iterator[Result]:
         """See `Engine.map`."""
         payload = dumps((function, shared))
@@ -63,7 +68,10 @@ class ProcessEngine:
         while busy:
             # A child of a dead worker may hold its pipe open, so its end is waited for as well.
             ends = [worker.end for worker in busy.values() if worker.end is not None]
-            ready = set(wait([*busy, *ends]))
+            watched = watch is not None and not watch.told
+            ready = set(wait([*busy, *ends], EVERY if watched else None))
+            if watch is not None:
+                watch.look(worker.pid for worker in busy.values())
             for connection, worker in list(busy.items()):
                 if connection not in ready and worker.end not in ready:
                     continue

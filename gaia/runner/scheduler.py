@@ -21,8 +21,10 @@ from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe, record_type
 from gaia.runner.engine import Engine
 from gaia.runner.inputs import Lines
+from gaia.runner.memory import budget_of, share_of
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport, run_task
+from gaia.runner.watch import Watch
 
 X = TypeVar("X")
 
@@ -82,15 +84,15 @@ def prepare(plan: Plan, reads: dict[str, list[Task]], place: Destination) -> Non
 
 
 def execute(
-    plan: Plan, reads: dict[str, list[Task]], engine: Engine, place: Destination
+    plan: Plan, reads: dict[str, list[Task]], engine: Engine, place: Destination, memory: int
 ) -> Progress:
-    """Runs all stages. What a failed run was about to write is removed.
+    """Runs all stages in so many bytes. What a failed run was about to write is removed.
 
     Raises:
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    run = _Execution(plan, engine, place)
+    run = _Execution(plan, engine, place, memory)
     try:
         place.open()
         for stage in plan.stages:
@@ -119,6 +121,7 @@ class _Execution:
     plan: Plan
     engine: Engine
     place: Destination
+    memory: int
     progress: Progress = attrs.field(factory=Progress)
 
     def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
@@ -135,8 +138,10 @@ class _Execution:
             stage=attrs.evolve(stage, source=None),
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=bundles,
+            budget=budget_of(self.memory, self.engine.workers, len(list(stage.tables()))),
         )
-        reports = sorted(self.engine.map(run_task, setup, tasks), key=lambda report: report.task)
+        done = self.engine.map(run_task, setup, tasks, self.watch(stage))
+        reports = sorted(done, key=lambda report: report.task)
         counters: Counter[str] = Counter()
         for report in reports:
             counters.update(report.counters)
@@ -159,6 +164,14 @@ class _Execution:
                 parse_errors=tuple(errors[:_SHOWN_ERRORS]),
             )
         )
+
+    def watch(self, stage: Stage) -> Watch:
+        """Tells of workers that use more than their share in a stage."""
+        advice = "use fewer workers, or keep less in its steps"
+        if stage.joiner is not None:
+            advice = "keep less in the joiner, or use more shards"
+        share = share_of(self.memory, self.engine.workers)
+        return Watch(stage.name, advice, share, self.memory)
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
