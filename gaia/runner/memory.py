@@ -46,19 +46,20 @@ class Budget:
 def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
     """The budget of a worker that writes so many tables at once, in a run with so much memory.
 
-    Each part can take up to twice its size: memory grows in steps, and while a hash table is made
-    larger the smaller one is still there.
+    Less than it is free to use: buffers can take up to twice their size, because they grow in
+    steps, and tables half as much again, because the smaller one is still there while a larger one
+    is made.
 
     >>> budget_of(24 << 30, workers=2)
     Budget(buffers=67108864, combine=134217728, join=2147483648)
     >>> budget_of(500_000_000, workers=2)
-    Budget(buffers=9333544, combine=18667088, join=37334176)
+    Budget(buffers=9333544, combine=24889450, join=49778901)
     """
     free = max(_LEAST, share_of(total, workers) - _PROCESS)
     return Budget(
         buffers=min(_BUFFERS, free // 16 // tables),
-        combine=min(_COMBINE, free // 8 // tables),
-        join=min(_JOIN, free // 4),
+        combine=min(_COMBINE, free // 6 // tables),
+        join=min(_JOIN, free // 3),
     )
 
 

@@ -21,8 +21,9 @@ pub struct Match {
     left_keys: Vec<usize>,
     right_keys: Vec<usize>,
     held: Held,
-    /// What of the first input's records is kept on disk.
+    /// Empty columns for those fields of both inputs that are asked for.
     left: Vec<Column>,
+    right: Vec<Column>,
     same: Vec<Same>,
     /// Both inputs, once they do not fit.
     spilled: Option<(Spill, Spill)>,
@@ -61,6 +62,7 @@ impl Match {
             |input, keys: &[usize], field| keys.contains(&field) || out.contains(&(input, field));
         let kept = builder(right, |field| asked(1, &right_keys, field));
         Self {
+            right: kept.clone(),
             left: builder(left, |field| asked(0, &left_keys, field)),
             same: same(right, &right_keys),
             held: Held {
@@ -100,9 +102,9 @@ impl Match {
 
     fn spill_right(&mut self, batch: &Batch, scratch: &mut Scratch) -> PyResult<()> {
         if self.spilled.is_none() {
-            let mut right = scratch.open(&self.held.kept.columns, &self.same, 0)?;
+            let mut right = scratch.open(&self.right, &self.same, 0)?;
             let left = scratch.open(&self.left, &self.same, 0)?;
-            let kept = self.held.clear();
+            let kept = self.held.clear(&self.right);
             let written = right.push(&kept, &self.right_keys, 0..kept.rows as u32);
             scratch.noted(written)?;
             self.spilled = Some((right, left));
@@ -181,7 +183,7 @@ impl Match {
                 })?;
                 first += batch.rows;
             }
-            self.held.clear();
+            self.held.clear(&self.right);
             if last {
                 return Ok(());
             }
@@ -258,13 +260,12 @@ impl Held {
         Ok(())
     }
 
-    /// Takes out all rows, with the keys.
-    fn clear(&mut self) -> Batch {
-        let kept = self.kept.columns.iter().map(Column::empty_like).collect();
+    /// Takes out all rows, with the keys; the columns are like these from then on.
+    fn clear(&mut self, like: &[Column]) -> Batch {
         self.seen.clear();
         self.last = Vec::new();
         self.before = Vec::new();
-        std::mem::replace(&mut self.kept, empty(kept))
+        std::mem::replace(&mut self.kept, empty(like.to_vec()))
     }
 
     /// Looks up the keys of a batch of the first input.
