@@ -354,7 +354,7 @@ class TestBudget:
             found = budget_of(total, 2)
             assert (found.buffers, found.combine) == (64 << 20, 128 << 20)
 
-    @given(st.integers(1, 1 << 42), st.integers(1, 256), st.integers(1, 9))
+    @given(st.integers(1, 1 << 42), st.integers(1, 256), st.integers(0, 9))
     def test_all_workers_keep_within_the_memory(self, total, workers, tables):
         budget = budget_of(total, workers, tables)
         tables_use = tables * (2 * budget.buffers + 1.5 * budget.combine)
@@ -371,6 +371,17 @@ class TestBudget:
             gaia.LocalRunner(tmp_path, workers=4, memory="300MB").run(pipeline)
         result = gaia.LocalRunner(tmp_path, workers=2, memory="300MB").run(pipeline)
         assert list(result["out"].records()) == [1]
+
+    def test_steps_that_write_nothing(self):
+        class Count(gaia.Mapper[int, int]):
+            def do(self, number: int, ctx: gaia.Context[int]) -> None:
+                ctx.inc("seen")
+
+        pipeline = gaia.Pipeline("p")
+        pipeline.from_records([1, 2], name="numbers").map(Count)
+        words = pipeline.from_records(["a"], name="words")
+        words.write("words", gaia.TXT).with_mod_n_sharding(1)
+        assert gaia.testing.run(pipeline).counters["seen"] == 2
 
     @pytest.mark.parametrize("memory", ["240MB", None])
     def test_a_run_in_little_memory(self, tmp_path, memory):

@@ -44,7 +44,8 @@ class Budget:
 
 
 def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
-    """The budget of a worker that writes so many tables at once, in a run with so much memory.
+    """The budget of a worker that writes so many tables at once, or none, in a run with so much
+    memory.
 
     Less than it is free to use: buffers can take up to twice their size, because they grow in
     steps, and tables half as much again, because the smaller one is still there while a larger one
@@ -56,6 +57,7 @@ def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
     Budget(buffers=9333544, combine=24889450, join=49778901)
     """
     free = max(_LEAST, share_of(total, workers) - _PROCESS)
+    tables = max(1, tables)
     return Budget(
         buffers=min(_BUFFERS, free // 16 // tables),
         combine=min(_COMBINE, free // 6 // tables),
