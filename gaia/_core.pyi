@@ -264,7 +264,6 @@ class Joint:
     def matched(
         left: Codec,
         right: Codec,
-        gives: Codec,
         left_keys: Sequence[int],
         right_keys: Sequence[int],
         out: Sequence[tuple[int, int]],
@@ -272,6 +271,16 @@ class Joint:
     ) -> Joint:
         """Pairs of records of two inputs, of which the second comes first. `out` tells for each
         field that goes out of which input and field it is made."""
+
+    def limit(self, bytes: int, path: str) -> None:
+        """Holds about so many bytes at most; what is beyond goes to files that are made at `path`,
+        and have no name from then on. Without it, everything is held."""
+
+    broken: int | None
+    """The system's code for the failure that broke these files."""
+
+    spilled: tuple[int, int]
+    """How many of them there were, and how many bytes they took together."""
 
     def finish(self, into: Context[Any]) -> None:
         """The shard has ended."""

@@ -35,6 +35,7 @@ from gaia.runner.splits import read_tasks
 from gaia.runner.task import Task
 
 _MEMORY = "/dev/shm"
+_BUDGET = 1 << 30
 
 
 @attrs.frozen
@@ -98,7 +99,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
         place = LocalDestination(folder)
         scheduler.prepare(plan, reads, place)
-        progress = scheduler.execute(plan, reads, InlineEngine(), place, Attempts())
+        settings = scheduler.Settings(Attempts(), _BUDGET)
+        progress = scheduler.execute(plan, reads, InlineEngine(), place, settings)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}
         for name, manifest in progress.manifests.items():

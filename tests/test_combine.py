@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import gaia
 import gaia.testing
 from gaia.ops import GroupBy, WordCount, Words
-from gaia.runner import task
+from gaia.runner import scheduler
+from gaia.runner.memory import Budget
 
 
 class Colour(enum.Enum):
@@ -172,7 +173,8 @@ def test_none_is_left_out(rows):
 
 @pytest.mark.parametrize("limit", [1 << 16, 3 << 20])
 def test_a_full_table_is_written_out(limit, monkeypatch):
-    monkeypatch.setattr(task, "COMBINE_BYTES", limit)
+    budget = Budget(buffers=64 << 20, combine=limit, join=64 << 20)
+    monkeypatch.setattr(scheduler, "budget_of", lambda *_: budget)
     lines = [" ".join(f"w{i * j % 70_001}" for j in range(40)) for i in range(1, 4000)]
     counts: dict[str, int] = defaultdict(int)
     for line in lines:
@@ -325,7 +327,8 @@ def test_a_function_that_fails_fails_the_task_caught_or_not():
 
 
 def test_long_texts_count_towards_the_limit(monkeypatch):
-    monkeypatch.setattr(task, "COMBINE_BYTES", 1 << 20)
+    budget = Budget(buffers=64 << 20, combine=1 << 20, join=64 << 20)
+    monkeypatch.setattr(scheduler, "budget_of", lambda *_: budget)
 
     @attrs.define
     class Page:

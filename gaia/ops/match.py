@@ -16,7 +16,8 @@ R = TypeVar("R")
 
 
 class _Match(NativeJoiner[R]):
-    """A hash join: the second table's shard is held in memory while the first's passes by."""
+    """A hash join: the second table's shard is held in memory while the first's passes by. Where it
+    does not fit, both go to disk in parts, and are joined part by part."""
 
     last_first = True
     outer: ClassVar[bool]
@@ -69,7 +70,6 @@ class _Match(NativeJoiner[R]):
         return _core.Joint.matched(
             codec(left),
             codec(right),
-            codec(gives),
             field_numbers(left, keys),
             field_numbers(right, keys),
             out,
@@ -82,7 +82,7 @@ class InnerJoin(_Match[R], Generic[R]):
     """Every pair of records of two tables with equal keys.
 
     Both tables have to be sharded by the same fields, or by some of them. The second table's shard
-    is held in memory, so put the larger table first.
+    is held in memory, and both go by the disk if it does not fit, so put the larger table first.
 
     Args:
         on: The fields to match, of the same names in both tables; None matches None.

@@ -15,6 +15,7 @@ from gaia.runner.culprit import Culprit, find
 from gaia.runner.engine import Death, Engine
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.task import Setup, Task, TaskReport, run_task
+from gaia.runner.watch import Watch
 
 _SHOWN_PARTS = 3
 
@@ -32,7 +33,11 @@ _Life: TypeAlias = Generator[Task, TaskReport | Death, TaskReport]
 
 
 def run_all(
-    engine: Engine, setup: Setup, tasks: Sequence[Task], settings: Attempts
+    engine: Engine,
+    setup: Setup,
+    tasks: Sequence[Task],
+    settings: Attempts,
+    watch: Watch | None = None,
 ) -> Iterator[TaskReport]:
     """Runs the tasks of a stage; yields their reports as they come.
 
@@ -42,7 +47,7 @@ def run_all(
     """
     queue = deque(tasks)
     lives: dict[int, _Life] = {}
-    for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout):
+    for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout, watch):
         if isinstance(outcome, Death):
             _remove(setup, task)
         life = lives.get(task.number)

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from gaia.errors import WorkerError
+from gaia.runner.watch import Watch
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -33,11 +34,13 @@ class Engine(Protocol):
         shared: Shared,
         items: deque[Item],
         timeout: float | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[tuple[Item, Result | Death]]:
         """Calls `function(shared, item)` for every item of a queue, to which the caller may add
         more meanwhile; yields every item with its result, or the death of its worker, as they come.
 
-        A worker that takes longer than `timeout` seconds for an item is killed.
+        A worker that takes longer than `timeout` seconds for an item is killed. Meanwhile `watch`
+        looks at the workers, if there are such.
 
         Raises:
             GaiaError: What the function raised.
@@ -73,6 +76,7 @@ class InlineEngine:
         shared: Shared,
         items: deque[Item],
         timeout: float | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[tuple[Item, Result | Death]]:
         """See `Engine.map`."""
         while items:

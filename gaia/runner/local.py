@@ -21,6 +21,7 @@ from gaia.runner.columns import Rows
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
+from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.task import Source, Task
@@ -41,6 +42,10 @@ class LocalRunner:
         workers: Number of worker processes; 0 runs everything in the calling process. By default
             one for each core, and none for inputs below 1 MiB or files of `memory://`, which no
             other process sees.
+        memory: How much the run may use in all its processes, as `"4GB"` or a number of bytes; by
+            default 70 % of what is free in the machine, or in the container. Native operators keep
+            within it, and what does not fit goes to `scratch_dir`; a worker whose Python code takes
+            more than its share is told of.
         scratch_dir: A local folder for temporary files, as large as the largest table; by default
             in `dest_dir` if that is local, and the system's folder for temporary files if not.
         storage_options: Options for the file system of `dest_dir`, as fsspec takes them.
@@ -72,6 +77,7 @@ class LocalRunner:
         dest_dir: str | os.PathLike[str],
         workers: int | None = None,
         *,
+        memory: int | str | None = None,
         scratch_dir: str | os.PathLike[str] | None = None,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
@@ -99,6 +105,7 @@ class LocalRunner:
         self.workers = workers
         self.attempts = Attempts(max_attempts, task_timeout)
         self.resume = resume
+        self.memory = None if memory is None else parse_size(memory)
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -132,11 +139,13 @@ class LocalRunner:
             )
         few = self.workers is None and not timed and _is_small(reads)
         inline = alone or self.workers == 0 or few
+        memory = self._memory(1 if inline else workers)
         _warn_of_long_reads(reads, workers)
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                progress = scheduler.execute(plan, reads, engine, place, self.attempts, self.resume)
+                settings = scheduler.Settings(self.attempts, memory, self.resume)
+                progress = scheduler.execute(plan, reads, engine, place, settings)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -154,6 +163,17 @@ class LocalRunner:
             elapsed=time.perf_counter() - begin,
             report=run_record(self.dest_dir),
         )
+
+    def _memory(self, workers: int) -> int:
+        least = least_memory(workers)
+        if self.memory is None:
+            return max(least, default_memory())
+        if self.memory < least:
+            raise PipelineError(
+                f"expected memory of {shown(least)} or more for workers={workers}, got "
+                f"{shown(self.memory)}; use more, or fewer workers"
+            )
+        return self.memory
 
 
 def _sources(reads: dict[str, list[Task]]) -> list[Source]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ import cloudpickle
 from gaia.pipeline.travel import dumps
 from gaia.runner.engine import Death
 from gaia.runner.failure import dumped_frames
+from gaia.runner.watch import EVERY, Watch
 from gaia.runner.worker import flush, serve
 
 Shared = TypeVar("Shared")
@@ -65,6 +66,7 @@ class ProcessEngine:
         shared: Shared,
         items: deque[Item],
         timeout: float | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[tuple[Item, Result | Death]]:
         """See `Engine.map`."""
         payload = dumps((function, shared, timeout))
@@ -79,7 +81,7 @@ class ProcessEngine:
 
         hand_out()
         while busy:
-            for worker in _ready(busy):
+            for worker in _ready(busy, watch):
                 item = busy.pop(worker)
                 outcome: Result | Death = worker.receive()
                 if isinstance(outcome, Death):
@@ -190,13 +192,18 @@ def _told(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def _ready(busy: Iterable[_Worker]) -> list[_Worker]:
-    """Waits for workers that have answered, ended or used up their time."""
+def _ready(busy: Collection[_Worker], watch: Watch | None) -> list[_Worker]:
+    """Waits for workers that have answered, ended or used up their time; for a moment only, if
+    somebody watches them."""
     # A child of a dead worker may hold its pipe open, so its end is waited for as well.
     ends = [worker.end for worker in busy if worker.end is not None]
     deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
     patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    if watch is not None and not watch.told:
+        patience = EVERY if patience is None else min(patience, EVERY)
     ready = set(wait([*(worker.connection for worker in busy), *ends], patience))
+    if watch is not None:
+        watch.look(worker.pid for worker in busy)
     now = time.monotonic()
     return [
         worker

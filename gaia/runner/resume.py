@@ -91,7 +91,7 @@ class Resume:
         for name in os.listdir(began.folder):
             path = os.path.join(began.folder, name)
             if path not in kept:
-                shutil.rmtree(path)
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
         self.say(
             f"`{began.stage}`: {len(whole)} of {len(began.tasks)} tasks are finished, and skipped"
         )

@@ -27,9 +27,11 @@ from gaia.runner.engine import Engine, results
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
+from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport
+from gaia.runner.watch import Watch
 
 X = TypeVar("X")
 
@@ -55,6 +57,16 @@ class Progress:
     counters: Counter[str] = attrs.field(factory=Counter)
     freq_maps: dict[str, Counter[Any]] = attrs.field(factory=lambda: defaultdict(Counter))
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Settings:
+    """How a run is done: how often tasks are tried, in how many bytes, and whether it goes on with
+    what an earlier one has left."""
+
+    attempts: Attempts
+    memory: int
+    resume: bool = False
 
 
 def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
@@ -93,8 +105,7 @@ def execute(
     reads: dict[str, list[Task]],
     engine: Engine,
     place: Destination,
-    settings: Attempts,
-    resume: bool = False,
+    settings: Settings,
 ) -> Progress:
     """Runs all stages. What a failed run was about to write is removed; what its tasks have done
     stays for a run that goes on with it.
@@ -106,8 +117,8 @@ def execute(
     state: Resume | None = None
     finished = False
     try:
-        work = place.open(keep=resume)
-        state = open_resume(place, work, resume)
+        work = place.open(keep=settings.resume)
+        state = open_resume(place, work, settings.resume)
         run = _Execution(plan, engine, place, settings, state)
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
@@ -144,7 +155,7 @@ class _Execution:
     plan: Plan
     engine: Engine
     place: Destination
-    settings: Attempts
+    settings: Settings
     resume: Resume
     progress: Progress = attrs.field(factory=Progress)
     # Of the stage that writes each table.
@@ -182,10 +193,12 @@ class _Execution:
             stage=attrs.evolve(stage, source=None),
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=folder,
+            budget=budget_of(self.settings.memory, self.engine.workers, len(list(stage.tables()))),
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]
-        for report in run_all(self.engine, setup, left, self.settings):
+        attempts = self.settings.attempts
+        for report in run_all(self.engine, setup, left, attempts, self.watch(stage)):
             self.resume.task_done(stage, report)
             reports.append(report)
         reports.sort(key=lambda report: report.task)
@@ -208,6 +221,14 @@ class _Execution:
             parse_errors=tuple(errors[:_SHOWN_ERRORS]),
         )
         return Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+
+    def watch(self, stage: Stage) -> Watch:
+        """Tells of workers that use more than their share in a stage."""
+        advice = "use fewer workers, or keep less in its steps"
+        if stage.joiner is not None:
+            advice = "keep less in the joiner, or use more shards"
+        memory = self.settings.memory
+        return Watch(stage.name, advice, share_of(memory, self.engine.workers), memory)
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""

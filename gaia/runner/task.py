@@ -26,12 +26,9 @@ from gaia.pipeline.travel import dumps
 from gaia.runner.columns import Columns, Rows, codec_of, frame_bytes, open_batches
 from gaia.runner.failure import Terminated, step_error
 from gaia.runner.inputs import Archive, Lines, Part, Slice, archived, codec_for, open_lines
+from gaia.runner.memory import Budget
 
 FRAME_BYTES = 128 * 1024
-BUFFER_BYTES = 64 << 20
-# Room for two to four million short keys. With a tenth of it, most keys of a large text are written
-# out several times, and word count takes twice as long.
-COMBINE_BYTES = 128 << 20
 
 
 # What a task reads.
@@ -56,11 +53,13 @@ class Task:
 
 @attrs.frozen
 class Setup:
-    """What all tasks of a stage share. `folder` is where they leave their bundles."""
+    """What all tasks of a stage share. `folder` is where they leave their bundles, and what does
+    not fit into the `budget`."""
 
     stage: Stage
     run: Run
     folder: str
+    budget: Budget
 
     def folder_of(self, task: Task) -> str:
         """Where an attempt at a task leaves its bundles."""
@@ -109,6 +108,8 @@ class _TaskRun:
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
         self.contexts: list[_core.Context[Any]] = []
+        self.joint: _core.Joint | None = None
+        self.spill = os.path.join(setup.folder, f"{task.number:06}.spill")
         self.step = setup.stage.name
         self.reading = False
 
@@ -153,7 +154,7 @@ class _TaskRun:
             # Errors of Gaia's own come out of reading; user code may raise the like as well.
             if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
                 raise
-            self._check_bundles()
+            self._check_disk()
             raise step_error(error, self.step, self.state) from None
         finally:
             self.state.forget()
@@ -209,6 +210,8 @@ class _TaskRun:
         calls: list[tuple[str, Any]]
         if isinstance(stage.joiner, NativeJoiner):
             joint = stage.joiner.core(tuple(self._types()), stage.root.type)
+            joint.limit(self.setup.budget.join, self.spill)
+            self.joint = joint
             self.operators.append((stage.name, _Native(joint), head))
             calls = [("joint", (joint, number)) for number in range(len(stage.inputs))]
         else:
@@ -241,12 +244,12 @@ class _TaskRun:
             custom=sharding.function if isinstance(sharding, Custom) else None,
             kept=self.task.shard if sharding is None else None,
             plain_key=plain_key,
-            combine=_combine(table),
+            combine=_combine(table, self.setup.budget.combine),
             # Parquet is made of uncompressed Arrow when it is committed.
             compression="none" if parquet else table.compression.value,
             level=table.level,
             frame_bytes=_frame_bytes(table),
-            budget=BUFFER_BYTES,
+            budget=self.setup.budget.buffers,
         )
         self.outputs.append((table, path, output))
         return output
@@ -308,8 +311,12 @@ class _TaskRun:
             count += _core.feed_positioned(records, target)
         return count
 
-    def _check_bundles(self) -> None:
-        """Takes the blame off user code that ran when a bundle could not be written."""
+    def _check_disk(self) -> None:
+        """Takes the blame off user code that ran when a file of ours could not be written."""
+        if self.joint is not None and self.joint.broken is not None:
+            raise OutputError(
+                f"cannot spill to {self.spill}: {os.strerror(self.joint.broken)}"
+            ) from None
         for _, path, output in self.outputs:
             if output.broken is not None:
                 raise OutputError(f"cannot write {path}: {os.strerror(output.broken)}") from None
@@ -334,6 +341,9 @@ class _TaskRun:
             writes += written
         counters["fn-calls"] = counters.get("fn-calls", 0) + calls
         counters["fn-writes"] = counters.get("fn-writes", 0) + writes
+        if self.joint is not None and self.joint.spilled[0]:
+            for name, n in zip(("spills", "spilled-bytes"), self.joint.spilled, strict=True):
+                counters[name] = counters.get(name, 0) + n
         if errors := self.state.parse_errors[0]:
             counters["parse-errors"] = counters.get("parse-errors", 0) + errors
         return counters
@@ -362,13 +372,13 @@ def _frame_bytes(table: Table) -> int:
     return min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES)
 
 
-def _combine(table: Table) -> tuple[list[int], list[Any], int] | None:
-    """The key's fields, and how each field of the record is reduced."""
+def _combine(table: Table, limit: int) -> tuple[list[int], list[Any], int] | None:
+    """The key's fields, how each field of the record is reduced, and in how many bytes."""
     if table.combine is None:
         return None
     how = dict.fromkeys(table.combine.key, "key") | dict(table.combine.aggregates)
     fields = [how[name] for name in fields_of(table.type)]
-    return field_numbers(table.type, table.combine.key), fields, COMBINE_BYTES
+    return field_numbers(table.type, table.combine.key), fields, limit
 
 
 def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:

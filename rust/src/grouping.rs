@@ -36,6 +36,14 @@ impl Out {
             .ok_or_else(|| PyValueError::new_err(format!("unknown reduction `{name}`")))?;
         Ok(Out::Reduced(reduction, field))
     }
+
+    /// The field that is asked for; a count asks for none.
+    pub fn field(&self) -> Option<usize> {
+        match *self {
+            Out::Reduced(Reduction::Count, _) => None,
+            Out::Key(field) | Out::Reduced(_, field) | Out::Function(_, field) => Some(field),
+        }
+    }
 }
 
 pub struct Grouping {
@@ -123,17 +131,49 @@ impl Grouping {
         }
     }
 
-    /// Whether a batch of so many rows can be added without passing `limit` bytes.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Whether a batch of so many rows can be added within so many bytes.
     pub fn has_room(&mut self, rows: usize, limit: usize) -> bool {
         let values: usize = self.functions.iter().map(|each| each.values.len()).sum();
-        self.groups.has_room(rows, limit) && values * OBJECT < limit
+        self.groups
+            .has_room(rows, limit.saturating_sub(values * OBJECT))
     }
 
     pub fn add(&mut self, py: Python<'_>, shape: &Shape, batch: &Batch) -> PyResult<()> {
         let groups = &mut self.groups;
-        if let Err(refusal) = py.detach(|| groups.add(batch)) {
-            return Err(self.refused(py, shape, batch, refusal));
+        match py.detach(|| groups.add(batch)) {
+            Ok(()) => self.call(py, shape, batch),
+            Err(refusal) => Err(self.refused(py, shape, batch, refusal)),
         }
+    }
+
+    /// Adds the records whose keys are there already, and returns the rows of the others.
+    pub fn add_known(
+        &mut self,
+        py: Python<'_>,
+        shape: &Shape,
+        batch: &Batch,
+    ) -> PyResult<Vec<u32>> {
+        let groups = &mut self.groups;
+        let split = py.detach(|| groups.split(batch));
+        if !split.grouped.is_empty() {
+            let known = batch.gather(&split.grouped);
+            if let Err(refusal) = py.detach(|| groups.add_to(&known, split.groups)) {
+                return Err(self.refused(py, shape, &known, refusal));
+            }
+            self.call(py, shape, &known)?;
+        }
+        if !split.short.is_empty() {
+            self.add(py, shape, &batch.gather(&split.short))?;
+        }
+        Ok(split.others)
+    }
+
+    /// Calls the functions in Python with what was added last.
+    fn call(&mut self, py: Python<'_>, shape: &Shape, batch: &Batch) -> PyResult<()> {
         let mut failed = Ok(());
         for each in &mut self.functions {
             for (row, &group) in self.groups.last().iter().enumerate() {
@@ -187,14 +227,17 @@ impl Grouping {
         to: &Shape,
         mut each: impl FnMut(Python<'_>, Batch) -> PyResult<()>,
     ) -> PyResult<()> {
-        let functions = &mut self.functions;
-        self.groups.drain(|mut batch, first| {
-            for function in functions.iter_mut().filter(|_| first.is_some()) {
-                let mut column = rows::builder(to).swap_remove(function.to);
-                for (row, value) in function.values.drain(..).enumerate() {
-                    rows::push(to.field(function.to), value.bind(py), &mut column, row)?;
+        let functions = self.functions.iter_mut();
+        let mut functions: Vec<_> = functions
+            .map(|each| (each.to, std::mem::take(&mut each.values).into_iter()))
+            .collect();
+        self.groups.drain(|mut batch, own| {
+            for (at, values) in functions.iter_mut().filter(|_| own) {
+                let mut column = rows::builder(to).swap_remove(*at);
+                for (row, value) in values.by_ref().take(batch.rows).enumerate() {
+                    rows::push(to.field(*at), value.bind(py), &mut column, row)?;
                 }
-                batch.columns[function.to] = column;
+                batch.columns[*at] = column;
             }
             each(py, batch)
         })

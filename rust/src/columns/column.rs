@@ -166,6 +166,18 @@ impl Column {
         .into()
     }
 
+    /// How much memory it takes, with data that it may share.
+    pub fn bytes(&self) -> usize {
+        let values = match &self.values {
+            Values::Text(text) => text.data.capacity() + 8 * text.spans.capacity(),
+            Values::Int(ints) => 8 * ints.capacity(),
+            Values::Float(floats) => 8 * floats.capacity(),
+            Values::Bool(bools) => bools.capacity(),
+            Values::Same(_) => 0,
+        };
+        values + self.nulls.as_ref().map_or(0, Vec::capacity)
+    }
+
     /// The rows of these numbers, in their order; texts stay where they are.
     pub fn gather(&self, rows: &[u32]) -> Column {
         fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
@@ -221,6 +233,8 @@ impl Column {
             (Values::Int(ints), _) => ints.push(from.int(row)),
             (Values::Float(floats), Values::Float(other)) => floats.push(other[row]),
             (Values::Bool(bools), Values::Bool(other)) => bools.push(other[row]),
+            // A field that nobody asks for.
+            (Values::Same(_), _) => return,
             _ => unreachable!("columns of one schema"),
         }
         self.note_null(len, null);
@@ -240,6 +254,7 @@ impl Column {
                     data.extend_from_slice(span.of(&other.data));
                 }
             }
+            (Values::Same(_), _) => return,
             _ => {
                 for (i, row) in rows.enumerate() {
                     self.push_from(len + i, from, row);
@@ -331,6 +346,22 @@ impl Batch {
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
             origin: self.origin.as_ref().map(|origin| origin.gather(rows)),
         }
+    }
+
+    /// Gives all rows to a function, so many at a time.
+    pub fn in_parts<E>(
+        &self,
+        rows: usize,
+        mut function: impl FnMut(&Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.rows <= rows {
+            return function(self);
+        }
+        for first in (0..self.rows).step_by(rows) {
+            let part: Vec<u32> = (first as u32..self.rows.min(first + rows) as u32).collect();
+            function(&self.gather(&part))?;
+        }
+        Ok(())
     }
 
     /// How long all texts are that it holds.

@@ -30,6 +30,8 @@ pub struct Keys {
     /// Open addressing: the upper half of a hash, and the group's number + 1; 0 is no group.
     index: Pages<u64>,
     dense: Vec<u32>,
+    /// The index grows by less, rather than to more slots than these.
+    widest: usize,
 }
 
 impl Keys {
@@ -50,7 +52,19 @@ impl Keys {
             } else {
                 Vec::new()
             },
+            widest: usize::MAX,
         }
+    }
+
+    /// Takes out all keys, and gives their memory back.
+    pub fn clear(&mut self) {
+        for column in &mut self.columns {
+            *column = column.empty_like();
+        }
+        self.len = 0;
+        self.encoded = self.encoded.take().map(|_| Text::default());
+        self.index = Pages::zeroed(FIRST);
+        self.dense.fill(0);
     }
 
     pub fn len(&self) -> usize {
@@ -59,16 +73,17 @@ impl Keys {
 
     /// Roughly how much memory it holds.
     pub fn bytes(&self) -> usize {
-        let size = |column: &Column| match &column.values {
-            Values::Text(text) => text.data.capacity() + 8 * text.spans.capacity(),
-            Values::Bool(bools) => bools.capacity(),
-            _ => 8 * self.len,
-        };
-        let encoded = self
-            .encoded
-            .as_ref()
-            .map_or(0, |text| text.data.capacity() + 8 * text.spans.capacity());
-        self.columns.iter().map(size).sum::<usize>() + encoded + 8 * self.index.len()
+        let columns: usize = self.columns.iter().map(Column::bytes).sum();
+        let encoded = self.encoded.as_ref();
+        let encoded = encoded.map_or(0, |text| text.data.capacity() + 8 * text.spans.capacity());
+        columns + encoded + 4 * self.dense.len() + 8 * self.index.len()
+    }
+
+    /// Whether so many more keys can be assigned without passing `limit` bytes.
+    pub fn has_room(&mut self, more: usize, limit: usize) -> bool {
+        let others = self.bytes() - 8 * self.index.len();
+        self.widest = limit.saturating_sub(others) / 8;
+        self.size_for(more) <= self.widest && self.bytes() < limit
     }
 
     /// The number of the group of every row, new groups being added. `key` are the key columns.
@@ -262,10 +277,24 @@ impl Keys {
 
     /// Keeps the index at most half full with so many more keys.
     fn reserve(&mut self, more: usize) {
-        if (self.len + more) * 2 <= self.index.len() {
-            return;
+        let size = self.size_for(more);
+        if size > self.index.len() {
+            self.grow(size);
         }
-        let size = ((self.len + more) * 4).next_power_of_two();
+    }
+
+    /// How large the index is to be with so many more keys.
+    fn size_for(&self, more: usize) -> usize {
+        let least = (self.len + more) * 2;
+        if least <= self.index.len() {
+            return self.index.len();
+        }
+        let wide = (2 * least).next_power_of_two();
+        if wide <= self.widest { wide } else { wide / 2 }
+    }
+
+    /// `size` is a power of two.
+    fn grow(&mut self, size: usize) {
         self.index = Pages::zeroed(size);
         for group in 0..self.len {
             let hash = match (&self.encoded, &self.columns[0].values) {

@@ -169,6 +169,41 @@ impl ShortKeys {
         Ok(())
     }
 
+    /// Tells of each of the texts, all of them short, whether it is a key.
+    pub fn look_up(&self, data: &[u8], spans: &[Span], mut each: impl FnMut(usize, bool)) {
+        let mut keys = [0; BATCH];
+        for (number, chunk) in spans.chunks(BATCH).enumerate() {
+            for (key, &span) in keys.iter_mut().zip(chunk) {
+                *key = key_of(data, span);
+                prefetch(&self.buckets[self.home(*key)]);
+            }
+            for (i, &key) in keys[..chunk.len()].iter().enumerate() {
+                each(number * BATCH + i, self.has(key));
+            }
+        }
+    }
+
+    fn has(&self, key: u128) -> bool {
+        let last = self.buckets.len() - 1;
+        let mut at = self.home(key);
+        loop {
+            for &found in &self.buckets[at].keys {
+                if found == key || found == 0 {
+                    return found == key;
+                }
+            }
+            at = (at + 1) & last;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
     /// Takes out all keys and sums, in parts of at most `rows`; the table is empty then.
     pub fn drain(&mut self, rows: usize, mut each: impl FnMut(Text, Vec<i64>)) {
         let mut data = Vec::with_capacity(rows * 8);

@@ -1,6 +1,6 @@
 //! Records grouped by key, each group reduced to one record.
 
-use crate::columns::column::{Batch, Column, Text, Values};
+use crate::columns::column::{Batch, Column, Values};
 use crate::groups::keys::{Keys, Same};
 use crate::groups::reduce::{Overflow, Reduced, Reduction};
 use crate::groups::short::{LONGEST, ShortKeys};
@@ -49,8 +49,22 @@ pub enum Refusal {
     TooLarge,
 }
 
+/// The rows of a batch by what is known of their keys.
+#[derive(Default)]
+pub struct Split {
+    /// Those in the table of short keys.
+    pub short: Vec<u32>,
+    /// Those in other groups, and these.
+    pub grouped: Vec<u32>,
+    pub groups: Vec<u32>,
+    /// Those whose keys are new.
+    pub others: Vec<u32>,
+}
+
 const LARGEST: usize = 3 << 30;
+/// So many groups go out at a time: of short keys, and of others.
 const PART: usize = 4096;
+const LARGE_PART: usize = 1 << 16;
 
 pub struct Groups {
     spec: Spec,
@@ -123,19 +137,24 @@ impl Groups {
         )
     }
 
-    /// Roughly how much memory it holds.
-    pub fn bytes(&self) -> usize {
-        let reduced: usize = self.reduced.iter().map(Reduced::bytes).sum();
-        self.keys.bytes() + reduced
+    pub fn is_empty(&self) -> bool {
+        self.keys.len() == 0 && self.short.as_ref().is_none_or(ShortKeys::is_empty)
     }
 
-    /// Whether a batch of so many rows can be added without passing `limit` bytes.
+    /// Whether a batch of so many rows can be added within so many bytes. The table of short keys,
+    /// whose size is a power of two, may take all of them, and then the rest a quarter besides.
     pub fn has_room(&mut self, rows: usize, limit: usize) -> bool {
-        let room = self
-            .short
-            .as_mut()
-            .is_none_or(|short| short.reserve(rows, limit));
-        room && self.bytes() < limit
+        let mut rest = limit;
+        if let Some(short) = &mut self.short {
+            if !short.reserve(rows, limit) {
+                return false;
+            }
+            rest = limit
+                .saturating_add(limit / 4)
+                .saturating_sub(short.bytes());
+        }
+        let reduced: usize = self.reduced.iter().map(Reduced::bytes).sum();
+        self.keys.has_room(rows, rest.saturating_sub(reduced))
     }
 
     /// Adds records. There must be room.
@@ -201,6 +220,59 @@ impl Groups {
         &self.of
     }
 
+    /// Which rows have keys that are there already.
+    pub fn split(&self, batch: &Batch) -> Split {
+        let mut split = Split::default();
+        let all = 0..batch.rows as u32;
+        let rest: Vec<u32> = match &self.short {
+            None => all.collect(),
+            Some(short) => {
+                let text = batch.columns[self.spec.keys[0].column].text();
+                let span = |&row: &u32| text.spans[row as usize];
+                let (fit, rest): (Vec<_>, _) = all.partition(|row| span(row).len <= LONGEST);
+                let spans: Vec<_> = fit.iter().map(span).collect();
+                short.look_up(&text.data, &spans, |i, known| {
+                    let rows = if known {
+                        &mut split.short
+                    } else {
+                        &mut split.others
+                    };
+                    rows.push(fit[i]);
+                });
+                rest
+            }
+        };
+        let keys = self.spec.keys.iter();
+        let keys: Vec<Column> = keys
+            .map(|key| batch.columns[key.column].gather(&rest))
+            .collect();
+        let mut groups = Vec::new();
+        self.keys
+            .look_up(&keys.iter().collect::<Vec<_>>(), rest.len(), &mut groups);
+        for (row, group) in rest.into_iter().zip(groups) {
+            if let Some(group) = group {
+                split.grouped.push(row);
+                split.groups.push(group);
+            } else {
+                split.others.push(row);
+            }
+        }
+        split
+    }
+
+    /// Adds records to groups that are there already.
+    pub fn add_to(&mut self, batch: &Batch, groups: Vec<u32>) -> Result<(), Refusal> {
+        self.of = groups;
+        reduce(
+            &self.spec,
+            self.keys.len(),
+            &mut self.reduced,
+            &self.of,
+            batch,
+            0,
+        )
+    }
+
     /// Leaves the table of short keys for the general one.
     fn dissolve(&mut self) -> Result<(), Refusal> {
         let Some(mut short) = self.short.take() else {
@@ -218,11 +290,11 @@ impl Groups {
         done
     }
 
-    /// Takes out all groups, in batches; none is left. The second argument is the number of the
-    /// first group, where it is one that the caller keeps values for.
+    /// Takes out all groups, in batches; none is left. The second argument says whether they are
+    /// groups that the caller may keep values for; these come in the order of their numbers.
     pub fn drain<E>(
         &mut self,
-        mut each: impl FnMut(Batch, Option<usize>) -> Result<(), E>,
+        mut each: impl FnMut(Batch, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut done = Ok(());
         if let Some(short) = &mut self.short {
@@ -240,7 +312,7 @@ impl Groups {
                     origin: None,
                 };
                 if done.is_ok() {
-                    done = each(batch, None);
+                    done = each(batch, false);
                 }
             });
         }
@@ -260,14 +332,18 @@ impl Groups {
         let columns = self.spec.layout.iter().map(|place| match *place {
             Place::Key(i) => keys[i].take().expect("each goes out once"),
             Place::Aggregate(i) => reduced[i].take().expect("each goes out once"),
-            Place::Own => Values::Text(Text::default()).into(),
+            // The caller puts another in its place.
+            Place::Own => Values::Same(0).into(),
         });
-        let batch = Batch {
+        let all = Batch {
             rows,
             columns: columns.collect(),
             origin: None,
         };
-        each(batch, Some(0))
+        if rows <= LARGE_PART {
+            return each(all, true);
+        }
+        all.in_parts(LARGE_PART, |part| each(part.clone(), true))
     }
 }
 
@@ -289,6 +365,18 @@ fn add_to(
         .map(|key| &batch.columns[key.column])
         .collect();
     keys.assign(&key, batch.rows, of);
+    reduce(spec, keys.len(), reduced, of, batch, before)
+}
+
+/// Adds the rows of a batch to the groups `of` them, of which there are so many.
+fn reduce(
+    spec: &Spec,
+    groups: usize,
+    reduced: &mut [Reduced],
+    of: &[u32],
+    batch: &Batch,
+    before: usize,
+) -> Result<(), Refusal> {
     let ones = Values::Same(1).into();
     for (i, (aggregate, reduced)) in spec.aggregates.iter().zip(reduced).enumerate() {
         let column = match aggregate.reduction {
@@ -296,7 +384,7 @@ fn add_to(
             _ => &batch.columns[aggregate.column],
         };
         reduced
-            .add(keys.len(), of, column)
+            .add(groups, of, column)
             .map_err(|overflow| Refusal::Overflow {
                 aggregate: i,
                 row: before + overflow.row,
