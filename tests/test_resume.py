@@ -1,0 +1,335 @@
+"""Going on with a run that died: what is finished is not done again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import WordCount
+
+import gaia
+
+WORDS = [f"word{number % 97}" for number in range(5000)]
+
+
+class Count(gaia.Mapper[str, WordCount]):
+    """Writes a word, and tells a file of every word that it has seen."""
+
+    def __init__(self, seen: str, stop: str = "") -> None:
+        self.seen = seen
+        self.stop = stop
+
+    def do(self, line: str, ctx: gaia.Context[WordCount]) -> None:
+        if self.stop and line == self.stop and os.path.exists(self.seen):
+            raise ValueError("stopped")
+        with open(self.seen, "a") as file:
+            file.write("x")
+        ctx.write(WordCount(line, 1))
+        ctx.freq_map("letters")[line[-1]] += 1
+
+
+class Sum(gaia.Joiner[WordCount]):
+    def __init__(self, stop: str = "") -> None:
+        self.counts: Counter[str] = Counter()
+        self.stop = stop
+
+    def on_word(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None:
+        self.counts[record.word] += record.count
+
+    def on_shard_finish(self, ctx: gaia.Context[WordCount]) -> None:
+        if self.stop and os.path.exists(self.stop) and ctx.shard == 2:
+            raise ValueError("stopped")
+        for word, count in self.counts.items():
+            ctx.write(WordCount(word, count))
+
+
+def build(inputs: str, seen: str, map_stop: str = "", join_stop: str = "") -> gaia.Pipeline:
+    pipeline = gaia.Pipeline("resumed")
+    words = pipeline.read_text(inputs, name="lines").map(Count, seen, map_stop, name="count")
+    words.write("interim", gaia.TXT).with_mod_n_sharding(4, "word").and_compress(gaia.ZSTD)
+    sums = pipeline.join(Sum, [words.bind_with(Sum.on_word)], join_stop, name="sum")
+    sums.write("sums", gaia.TXT)
+    return pipeline
+
+
+class Job:
+    """A job in a folder, whose tasks are small."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen = str(folder / "seen")
+        for number in range(8):
+            lines = WORDS[number::8]
+            (folder / f"in{number}.txt").write_text("".join(f"{word}\n" for word in lines))
+        self.inputs = str(folder / "in*.txt")
+
+    def run(self, resume: bool = False, **stops: str) -> gaia.RunResult:
+        pipeline = build(self.inputs, self.seen, **stops)
+        return gaia.LocalRunner(self.folder / "out", workers=0, resume=resume).run(pipeline)
+
+    def mapped(self) -> int:
+        """How many lines were mapped since the last time."""
+        count = os.path.getsize(self.seen) if os.path.exists(self.seen) else 0
+        Path(self.seen).unlink(missing_ok=True)
+        return count
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    from gaia.runner import splits
+
+    for name in ("_MIN_SPLIT", "_MAX_SPLIT"):
+        monkeypatch.setattr(splits, name, 1000)
+    monkeypatch.setattr(splits, "_SLIVER", 0)
+    return Job(tmp_path)
+
+
+def check(result: gaia.RunResult) -> None:
+    counted = {record.word: record.count for record in result["sums"].records()}
+    assert counted == Counter(WORDS)
+    assert result.counters["map-input-lines"] == len(WORDS)
+    assert sum(result.freq_maps["letters"].values()) == len(WORDS)
+
+
+def test_a_finished_run_is_not_done_again(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    check(job.run())
+    assert job.mapped() == len(WORDS)
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == 0
+    told = capsys.readouterr().err
+    assert "`lines` is finished, and skipped" in told
+    assert "`sum` is finished, and skipped" in told
+
+
+def test_without_resume_all_is_done_again(job: Job) -> None:
+    job.run()
+    job.mapped()
+
+    check(job.run())
+
+    assert job.mapped() == len(WORDS)
+
+
+def test_finished_tasks_of_a_map_stage_are_kept(
+    job: Job, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = fail_in_task(monkeypatch, 20)
+    with pytest.raises(gaia.StepError, match="stopped"):
+        job.run()
+    before = job.mapped()
+    stopped.undo()
+
+    check(job.run(resume=True))
+
+    assert 0 < before < len(WORDS)
+    assert before + job.mapped() == len(WORDS)
+    assert "20 of" in (told := capsys.readouterr().err)
+    assert "run again with resume=True" in told
+    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == ["run.json"]
+
+
+def fail_in_task(monkeypatch: pytest.MonkeyPatch, number: int) -> pytest.MonkeyPatch:
+    """Makes the task of that number, and of any stage, fail before it begins."""
+    from gaia.runner import attempts
+
+    context = pytest.MonkeyPatch()
+    run_task = attempts.run_task
+
+    def failing(setup: Any, task: Any) -> Any:
+        if task.number == number:
+            raise gaia.StepError("stopped")
+        return run_task(setup, task)
+
+    context.setattr(attempts, "run_task", failing)
+    return context
+
+
+def test_finished_tasks_of_a_join_are_kept(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    marker = job.folder / "stop"
+    marker.touch()
+    with pytest.raises(gaia.StepError, match="stopped"):
+        job.run(join_stop=str(marker))
+    assert job.mapped() == len(WORDS)
+    marker.unlink()
+
+    check(job.run(resume=True, join_stop=str(marker)))
+
+    assert job.mapped() == 0
+    told = capsys.readouterr().err
+    assert "`lines` is finished, and skipped" in told
+    assert "of 4 tasks are finished, and skipped" in told
+
+
+def test_changed_input_is_read_again(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    job.run()
+    job.mapped()
+    (job.folder / "in3.txt").write_text("other\n")
+
+    result = job.run(resume=True)
+
+    assert job.mapped() == len(WORDS) - len(WORDS[3::8]) + 1
+    assert "other" in {record.word for record in result["sums"].records()}
+    assert "`lines` is done anew: the input has changed" in capsys.readouterr().err
+
+
+def test_changed_arguments_of_a_step_make_it_anew(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.run()
+    job.mapped()
+
+    check(job.run(resume=True, map_stop="never"))
+
+    assert job.mapped() == len(WORDS)
+    assert "`lines` is done anew: the code of `count` has changed" in capsys.readouterr().err
+
+
+def test_only_what_depends_on_a_change_is_done_again(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.run()
+    job.mapped()
+
+    check(job.run(resume=True, join_stop="never"))
+
+    assert job.mapped() == 0
+    assert "`sum` is done anew: the code of `sum` has changed" in capsys.readouterr().err
+
+
+def test_a_table_that_was_replaced_is_made_anew(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job.run()
+    other = gaia.Pipeline("other")
+    table = other.from_records([WordCount("x", 1)], name="x")
+    table.write("interim", gaia.TXT).with_mod_n_sharding(4, "word").and_compress(gaia.ZSTD)
+    # A run of another pipeline leaves another record.
+    record = (job.folder / "out" / "_gaia" / "run.json").read_text()
+    gaia.LocalRunner(job.folder / "out", workers=0).run(other)
+    (job.folder / "out" / "_gaia" / "run.json").write_text(record)
+    job.mapped()
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == len(WORDS)
+    assert "table `interim` was written by another run since" in capsys.readouterr().err
+
+
+def test_with_nothing_to_go_on_with_all_is_done(
+    job: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(job.run(resume=True))
+    assert "there is nothing to go on with" in capsys.readouterr().err
+
+
+def test_a_journal_that_was_cut_off_is_used_as_far_as_it_goes(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = fail_in_task(monkeypatch, 20)
+    with pytest.raises(gaia.StepError):
+        job.run()
+    stopped.undo()
+    before = job.mapped()
+    path = job.folder / "out" / "_gaia" / "run" / "work" / "journal"
+    path.write_bytes(path.read_bytes()[:-7])
+
+    check(job.run(resume=True))
+
+    after = job.mapped()
+    assert len(WORDS) < before + after < len(WORDS) + 500
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {paths}
+import gaia
+from gaia.runner import splits
+splits._MIN_SPLIT = splits._MAX_SPLIT = 1000
+splits._SLIVER = 0
+import test_resume
+resume = "--resume" in sys.argv
+pipeline = test_resume.build({inputs!r}, {seen!r})
+gaia.LocalRunner({dest!r}, workers=2, resume=resume).run(pipeline)
+"""
+
+
+@pytest.mark.parametrize("tasks", [1, 10, 30])
+def test_a_run_that_is_killed_goes_on(job: Job, tasks: int) -> None:
+    script = textwrap.dedent(SCRIPT).format(
+        paths=[str(Path(__file__).parent)],
+        inputs=job.inputs,
+        seen=job.seen,
+        dest=str(job.folder / "out"),
+    )
+    killed = f"""
+from gaia.runner import journal
+done = 0
+write = journal.Journal.write
+def counted(self, entry):
+    global done
+    write(self, entry)
+    done += isinstance(entry, journal.Finished)
+    if done == {tasks}:
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+journal.Journal.write = counted
+"""
+    first = subprocess.run([sys.executable, "-c", killed + script])
+    assert first.returncode == -signal.SIGKILL
+    before = job.mapped()
+
+    subprocess.run([sys.executable, "-c", script, "--resume"], check=True)
+
+    # Tasks that were under way when it was killed were begun twice.
+    assert before + job.mapped() <= len(WORDS) * 1.1
+    table = gaia.read_table(job.folder / "out" / "sums", WordCount)
+    assert {record.word: record.count for record in table.records()} == Counter(WORDS)
+    record = json.loads((job.folder / "out" / "_gaia" / "run.json").read_text())
+    assert record["counters"]["map-input-lines"] == len(WORDS)
+    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == ["run.json"]
+
+
+def test_a_store_is_gone_on_with(gcs: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(resume: bool) -> gaia.RunResult:
+        runner = gaia.LocalRunner(
+            gcs.url("out"), workers=0, resume=resume, scratch_dir=job.folder / "scratch"
+        )
+        return runner.run(build(job.inputs, job.seen))
+
+    stopped = fail_in_task(monkeypatch, 20)
+    with pytest.raises(gaia.StepError):
+        run(False)
+    stopped.undo()
+    assert gcs.objects() == {}
+    before = job.mapped()
+
+    check(run(True))
+    assert before + job.mapped() == len(WORDS)
+    check(run(True))
+
+    assert job.mapped() == 0
+    assert list((job.folder / "scratch").iterdir()) == []
+
+
+def test_a_store_in_use_is_refused(gcs: Any, job: Job) -> None:
+    import socket
+    import time
+
+    held = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), "token": "x"}
+    gcs.write("out/_gaia/lock", json.dumps(held).encode())
+
+    with pytest.raises(gaia.OutputError, match=rf"is in use by process {os.getpid()} on"):
+        gaia.LocalRunner(gcs.url("out"), workers=0).run(build(job.inputs, job.seen))
+    # A lock of a process that is no more is stale, and so is an old one of another machine.
+    for stale in ({"pid": 2**22 + 1}, {"host": "elsewhere", "time": time.time() - 3600}):
+        gcs.write("out/_gaia/lock", json.dumps(held | stale).encode())
+        check(gaia.LocalRunner(gcs.url("out"), workers=0).run(build(job.inputs, job.seen)))
+    assert "out/_gaia/lock" not in gcs.objects()
