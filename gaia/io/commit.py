@@ -14,7 +14,7 @@ from gaia.io.files import reason
 from gaia.io.frames import seek_table
 from gaia.io.manifest import COUNTERS, MANIFEST, Shard, ShardFile, read_manifest, shard_path
 from gaia.io.parquet import from_stream
-from gaia.io.stores import explain
+from gaia.io.stores import at_once, explain
 from gaia.io.upload import Upload
 
 
@@ -103,7 +103,7 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
                 file.truncate(stored)
                 file.seek(stored)
                 file.write(seek_table((frame.stored, frame.raw) for frame in frames))
-        files.append(ShardFile(name, os.path.getsize(path)))
+        files.append(ShardFile(name, os.path.getsize(path), f"{_core.checksum(path):016x}"))
     records = sum(frame.records for frame in job.frames)
     return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))
 
@@ -148,11 +148,11 @@ def _runs(frames: tuple[Frame, ...]) -> list[tuple[str, int, int]]:
     return runs
 
 
-def publish(staged: str, final: str) -> None:
+def publish(staged: str, final: str, durable: bool) -> None:
     """Puts a finished folder in the place of the table that was there, if any.
 
-    Readers see the old table or the new one, whatever happens in between. Files in the old folder
-    that are not the table's are kept.
+    Readers see the old table or the new one, whatever happens in between: even when the power goes,
+    where it is to be `durable`. Files in the old folder that are not the table's are kept.
 
     Raises:
         OutputError: What is there was not made by Gaia, is in the way, or cannot be replaced.
@@ -160,6 +160,8 @@ def publish(staged: str, final: str) -> None:
     check_replaceable(final)
     place = os.path.realpath(final)
     try:
+        if durable:
+            _sync(staged)
         if not os.path.isdir(place):
             os.rename(staged, place)
             return
@@ -171,6 +173,26 @@ def publish(staged: str, final: str) -> None:
         shutil.rmtree(staged)
     except OSError as error:
         raise OutputError(f"cannot replace {final}: {reason(error)}") from None
+
+
+def _sync(folder: str) -> None:
+    """Has the system write all below a folder to the disk: files first, then what names them."""
+    files, folders = [], []
+    for parent, _, names in os.walk(folder, topdown=False):
+        files += [os.path.join(parent, name) for name in names]
+        folders.append(parent)
+
+    def sync(path: str) -> None:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    # Many at once, so that the disk writes them together.
+    at_once(sync, files)
+    for parent in folders:
+        sync(parent)
 
 
 def check_replaceable(final: str) -> None:

@@ -55,8 +55,9 @@ class Destination(Protocol):
         """A new folder on this machine in which a table's files are made, and where they are then
         sent. With `keep` they can be read on this machine until the run ends."""
 
-    def publish(self, table: str, manifest: Manifest) -> None:
-        """Puts a finished table in its place. Readers see the old one or the new one."""
+    def publish(self, table: str, manifest: Manifest, durable: bool) -> None:
+        """Puts a finished table in its place. Readers see the old one or the new one: even when the
+        power goes, where it is to be `durable`."""
 
     def source(self, table: str) -> tuple[str, Store | None]:
         """Where a published table is read in this run: its folder, and the store of that."""
@@ -117,9 +118,9 @@ class LocalDestination:
         os.mkdir(folder)
         return folder, None
 
-    def publish(self, table: str, manifest: Manifest) -> None:
+    def publish(self, table: str, manifest: Manifest, durable: bool) -> None:
         """See `Destination.publish`."""
-        publish(os.path.join(self._hidden, table), os.path.join(self.url, table))
+        publish(os.path.join(self._hidden, table), os.path.join(self.url, table), durable)
 
     def source(self, table: str) -> tuple[str, Store | None]:
         """See `Destination.source`."""
@@ -216,8 +217,8 @@ class StoreDestination:
         parts = join(self._hidden, "parts")
         return folder, Upload(self._store, target, parts, keep)
 
-    def publish(self, table: str, manifest: Manifest) -> None:
-        """See `Destination.publish`."""
+    def publish(self, table: str, manifest: Manifest, durable: bool) -> None:
+        """See `Destination.publish`. What a store has taken is durable."""
         final = join(self.url, table)
         target, kept = self._begun[table]
         files = [file.path for shard in manifest.shards for file in shard.files] + [COUNTERS]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from gaia import _core
 from gaia.errors import GaiaError, InputError
 from gaia.io.compression import MAGIC_BYTES, decompress, sniff
 from gaia.io.sources import Source, source_of
@@ -34,7 +35,8 @@ class InputFile:
     """A file that a glob matched.
 
     `compression` is told by its first bytes; by its name where it is remote and `small`. `size` is
-    None where the store does not tell. `version` is another one when the file has been changed.
+    None where the store does not tell. `version` is another one when the file has been changed. A
+    `checksum`, where it is given, is to be verified.
     """
 
     path: str
@@ -43,6 +45,7 @@ class InputFile:
     store: Store | None = None
     small: bool = False
     version: str = ""
+    checksum: str = ""
 
     def source(self) -> Source:
         """The file, to read from."""
@@ -146,6 +149,23 @@ def content(file: InputFile, offset: int = 0, end: int | None = None) -> Iterato
     if compression == "none":
         return stored
     return read_ahead(decompress(stored, compression, file.path, offset), _AHEAD)
+
+
+def checksum_of(file: InputFile) -> str:
+    """The XXH3-64 of a file's content, in hexadecimal digits.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    with reading(file.path):
+        if file.store is None:
+            return f"{_core.checksum(file.path):016x}"
+        import xxhash
+
+        content = xxhash.xxh3_64()
+        for block in file.source().blocks():
+            content.update(block)
+        return content.hexdigest()
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

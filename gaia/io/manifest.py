@@ -24,10 +24,12 @@ _SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz", "lz4": ".lz4"}
 
 @attrs.frozen
 class ShardFile:
-    """One file of a shard, its path relative to the table's folder, and its size in bytes."""
+    """One file of a shard: its path relative to the table's folder, its size in bytes, and the
+    XXH3-64 of its content in hexadecimal digits."""
 
     path: str
     size: int
+    checksum: str
 
 
 @attrs.frozen
@@ -141,7 +143,10 @@ def parsed(text: bytes, folder: str) -> Manifest:
                 key=shard["key"],
                 records=shard["records"],
                 raw_bytes=shard["raw_bytes"],
-                files=tuple(ShardFile(_inside(f["path"]), f["size"]) for f in shard["files"]),
+                files=tuple(
+                    ShardFile(_inside(file["path"]), file["size"], file["checksum"])
+                    for file in shard["files"]
+                ),
             )
             for shard in content.pop("shards")
         )

@@ -16,7 +16,7 @@ from gaia.pipeline.aggregates import fields_of
 from gaia.pipeline.graph import Format
 from gaia.pipeline.plan import Table
 from gaia.pipeline.records import record_type
-from gaia.runner.inputs import check_size
+from gaia.runner.inputs import check_whole
 
 FRAME_BYTES = 512 * 1024
 _BOTH = 3
@@ -62,8 +62,8 @@ def open_batches(source: Columns, rows: Rows, tp: Any) -> _core.Batches:
         InputError: The file is not as it was written, or cannot be read, now or while it is read.
     """
     file = rows.file
-    if source.ours:
-        check_size(file)
+    if source.ours and rows.first_row == 0:
+        check_whole(file)
     if source.format is Format.PARQUET:
         found = parquet.batches(sized(file.source()), rows.batches, _names(tp))
         arrays = guarded(nested.as_json(found, _names(tp)), file.path)

@@ -11,7 +11,7 @@ from gaia import _core
 from gaia.errors import InputError
 from gaia.io import warc
 from gaia.io.compression import MAGIC_BYTES, sniff
-from gaia.io.files import InputFile, content, guarded, reason
+from gaia.io.files import InputFile, checksum_of, content, guarded, reason
 from gaia.io.sources import sized
 from gaia.io.stores import explain
 from gaia.pipeline.aggregates import fields_of
@@ -145,8 +145,8 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
         InputError: It is damaged or does not decode, now or while it is read.
     """
     file = part.file
-    if source.ours:
-        check_size(file)
+    if source.ours and part.start == 0:
+        check_whole(file)
     splittable = can_split(source.encoding, source.format)
     offset, origin, until = part.offset, part.origin, part.until
     if splittable and file.compression == "none" and not file.small:
@@ -206,8 +206,9 @@ def archived(source: Archive, part: Part, broken: warc.Broken) -> Iterator[tuple
     return guarded(found, part.path)
 
 
-def check_size(file: InputFile) -> None:
-    """Refuses a file of Gaia's that is not as large as it was when it was written."""
+def check_whole(file: InputFile) -> None:
+    """Refuses a file of Gaia's that is not as it was when it was written: by its size, and by its
+    checksum if that is to be verified."""
     try:
         size = file.store.call("info", file.path)["size"] if file.store else None
         size = os.path.getsize(file.path) if size is None else size
@@ -216,6 +217,11 @@ def check_size(file: InputFile) -> None:
     if size != file.size:
         raise InputError(
             f"{file.path} is damaged: it was written with {file.size} bytes and has {size}"
+        )
+    if file.checksum and (found := checksum_of(file)) != file.checksum:
+        raise InputError(
+            f"{file.path} is damaged: it was written with the checksum {file.checksum} and has "
+            f"{found}"
         )
 
 

@@ -54,6 +54,8 @@ class LocalRunner:
             tasks that had finished are not done again, unless their input, their code or what
             they depend on has changed; it tells which are skipped, and why others are not. On a
             `dest_dir` in a store, on the same machine with the same `scratch_dir`.
+        verify: Compare the checksums of tables' files before they are read, by joins as well. The
+            content of zstd and gzip shards has checksums of its own, which always count.
         max_attempts: How often a part of the input is tried that workers die of. Then it is cut in
             halves, again and again, until the record is found that kills them, and the run stops;
             or goes on without it, where a step says so by `on_error`. With 1, the first death
@@ -82,6 +84,7 @@ class LocalRunner:
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
         resume: bool = False,
+        verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
     ) -> None:
@@ -105,6 +108,7 @@ class LocalRunner:
         self.workers = workers
         self.attempts = Attempts(max_attempts, task_timeout)
         self.resume = resume
+        self.verify = verify
         self.memory = None if memory is None else parse_size(memory)
 
     def run(self, pipeline: Pipeline) -> RunResult:
@@ -123,7 +127,7 @@ class LocalRunner:
         plan = pipeline.plan()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         workers = self.workers or cores or os.cpu_count() or 1
-        reads = scheduler.plan_reads(plan, workers)
+        reads = scheduler.plan_reads(plan, workers, self.verify)
         place: Destination = LocalDestination(self.dest_dir, self.scratch_dir)
         if self._store is not None:
             place = StoreDestination(self.dest_dir, self._store, self.scratch_dir)
@@ -144,7 +148,7 @@ class LocalRunner:
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                settings = scheduler.Settings(self.attempts, memory, self.resume)
+                settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
                 progress = scheduler.execute(plan, reads, engine, place, settings)
         except GaiaError as error:
             raise error.with_traceback(None) from None

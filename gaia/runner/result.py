@@ -20,7 +20,7 @@ from gaia.pipeline.graph import Format
 from gaia.pipeline.names import UnsupportedTypeError, type_name
 from gaia.pipeline.records import record_type, same_shape, why_not
 from gaia.runner.columns import Columns, Rows, codec_of, open_batches
-from gaia.runner.inputs import Lines, Part, codec_for, open_lines
+from gaia.runner.inputs import Lines, Part, check_whole, codec_for, open_lines
 from gaia.runner.splits import shard_source
 
 T = TypeVar("T")
@@ -66,6 +66,20 @@ class Table(Generic[T]):
             raise TableError(f"table {self.path} has no shard {shard!r}")
         for number in numbers:
             yield from self._shard_records(number)
+
+    def verify(self) -> None:
+        """Reads all files, and compares sizes and checksums with those that were written.
+
+        Raises:
+            InputError: A file is missing or damaged; the message names its shard.
+        """
+        for number, shard in enumerate(self.shards):
+            source = shard_source(self._manifest, self.path, self._store, number, verify=True)
+            for part in source.parts:
+                try:
+                    check_whole(part.file)
+                except InputError as error:
+                    raise InputError(f"shard {shard.key!r} of table {self.path}: {error}") from None
 
     def to_arrow(self) -> Any:
         """The table as a `pyarrow.Table`; a table of single values has one column, `value`.

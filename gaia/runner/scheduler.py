@@ -61,22 +61,24 @@ class Progress:
 
 @attrs.frozen
 class Settings:
-    """How a run is done: how often tasks are tried, in how many bytes, and whether it goes on with
-    what an earlier one has left."""
+    """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
+    an earlier one has left, and whether the checksums of shards are verified before they are
+    read."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
+    verify: bool = False
 
 
-def plan_reads(plan: Plan, workers: int) -> dict[str, list[Task]]:
+def plan_reads(plan: Plan, workers: int, verify: bool = False) -> dict[str, list[Task]]:
     """The tasks of all stages that read, by stage: so that a missing input stops the run before
     it starts."""
     reads = {}
     for stage in plan.stages:
         if stage.source is not None:
             try:
-                reads[stage.name] = read_tasks(stage.source, stage.root.type, workers)
+                reads[stage.name] = read_tasks(stage.source, stage.root.type, workers, verify)
             except InputError as error:
                 raise InputError(f"step `{stage.name}`: {error}") from None
     return reads
@@ -161,6 +163,11 @@ class _Execution:
     # Of the stage that writes each table.
     identities: dict[str, Identity] = attrs.field(factory=dict)
 
+    @property
+    def joined(self) -> set[str]:
+        """The tables that stages of this run read."""
+        return {entry.table for stage in self.plan.stages for entry in stage.inputs}
+
     def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
         """Runs a stage's tasks (of a join, those for the shards as they were written) and commits
         its tables; or takes it as an earlier run has left it."""
@@ -184,7 +191,7 @@ class _Execution:
         progress = self.progress
         if tasks is None:
             sources = {name: self.place.source(name) for name in progress.manifests}
-            tasks = join_tasks(stage, progress.manifests, sources)
+            tasks = join_tasks(stage, progress.manifests, sources, self.settings.verify)
         number = len(progress.stages)
         folder = os.path.join(self.resume.work, f"{number:03}-{os.urandom(3).hex()}")
         tasks, reports, folder = self.resume.begin(stage, identity, tasks, folder)
@@ -210,7 +217,7 @@ class _Execution:
                 freq_maps[name].update(counts)
         made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
         for name, manifest in made.items():
-            self.place.publish(name, manifest)
+            self.place.publish(name, manifest, durable=name not in self.joined)
         shutil.rmtree(folder)
         errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
@@ -232,8 +239,7 @@ class _Execution:
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
-        joined = {entry.table for stage in self.plan.stages for entry in stage.inputs}
-        folder, upload = self.place.begin(table.name, keep=table.name in joined)
+        folder, upload = self.place.begin(table.name, keep=table.name in self.joined)
         bundles = (bundle for report in reports for bundle in report.bundles)
         head, tail = ends(table, (b for b in bundles if b.table == table.name))
         layout = Layout(

@@ -35,7 +35,9 @@ _EXPANSION = 4
 _SMALL_FILE = 2 << 20
 
 
-def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> list[Task]:
+def read_tasks(
+    source: Files | Records | StoredTable, tp: Any, workers: int, verify: bool = False
+) -> list[Task]:
     """The tasks of a stage that reads.
 
     Files are cut where a task has enough, and small files are put together; a compressed file is
@@ -49,7 +51,7 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     if isinstance(source, Records):
         return _record_tasks(source.records, workers)
     if isinstance(source, StoredTable):
-        return _table_tasks(source, tp, workers)
+        return _table_tasks(source, tp, workers, verify)
     splittable = can_split(source.encoding, source.format)
     access = source.access
     found = []
@@ -191,12 +193,13 @@ def join_tasks(
     stage: Stage,
     manifests: dict[str, Manifest],
     sources: dict[str, tuple[str, Store | None]],
+    verify: bool = False,
 ) -> list[Task]:
     """The tasks of a join: one for each shard, the largest first, so that none is left over when
     the others are done. `sources` are the folders of the tables, and their stores."""
 
     def source(entry: Input, shard: int) -> Lines | Columns:
-        return shard_source(manifests[entry.table], *sources[entry.table], shard)
+        return shard_source(manifests[entry.table], *sources[entry.table], shard, verify)
 
     def size(shard: int) -> int:
         return sum(manifests[entry.table].shards[shard].raw_bytes for entry in stage.inputs)
@@ -210,10 +213,10 @@ def join_tasks(
 
 
 def shard_source(
-    manifest: Manifest, folder: str, store: Store | None, shard: int
+    manifest: Manifest, folder: str, store: Store | None, shard: int, verify: bool = False
 ) -> Lines | Columns:
     """How shard number `shard` of a table, in the manifest's order, is read."""
-    files = _shard_files(manifest, folder, store, shard)
+    files = _shard_files(manifest, folder, store, shard, verify)
     format = Format(manifest.format)
     if format.has_columns:
         return Columns(tuple(Rows(file) for file in files), format, ours=True)
@@ -226,12 +229,18 @@ def _own_lines(manifest: Manifest, parts: tuple[Part, ...]) -> Lines:
 
 
 def _shard_files(
-    manifest: Manifest, folder: str, store: Store | None, shard: int
+    manifest: Manifest, folder: str, store: Store | None, shard: int, verify: bool
 ) -> list[InputFile]:
     # Columns are compressed inside of their files.
     compression = "none" if Format(manifest.format).has_columns else manifest.compression
     return [
-        InputFile(join(folder, file.path), file.size, compression, store)
+        InputFile(
+            join(folder, file.path),
+            file.size,
+            compression,
+            store,
+            checksum=file.checksum if verify else "",
+        )
         for file in manifest.shards[shard].files
     ]
 
@@ -245,7 +254,7 @@ def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
     ]
 
 
-def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
+def _table_tasks(source: StoredTable, tp: Any, workers: int, verify: bool) -> list[Task]:
     """Tasks of a shard, or of a part of one where it is large, each."""
     access = source.access
     store = store_of(source.path, access.storage_options, access.filesystem)
@@ -254,10 +263,10 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
         raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
     format = Format(manifest.format)
     if format.has_columns:
-        return _own_column_tasks(source, manifest, store, tp, workers)
+        return _own_column_tasks(source, manifest, store, tp, workers, verify)
     splittable = format is not Format.CSV
     shards = [
-        _measured(_shard_files(manifest, source.path, store, number), format, splittable)
+        _measured(_shard_files(manifest, source.path, store, number, verify), format, splittable)
         for number in range(len(manifest.shards))
     ]
     sizes = split_sizes(sum(file.weight for files in shards for file in files), workers)
@@ -271,11 +280,16 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
 
 
 def _own_column_tasks(
-    source: StoredTable, manifest: Manifest, store: Store | None, tp: Any, workers: int
+    source: StoredTable,
+    manifest: Manifest,
+    store: Store | None,
+    tp: Any,
+    workers: int,
+    verify: bool,
 ) -> list[Task]:
     format = Format(manifest.format)
     shards = [
-        measured(_shard_files(manifest, source.path, store, number), format, tp, ours=True)
+        measured(_shard_files(manifest, source.path, store, number, verify), format, tp, ours=True)
         for number in range(len(manifest.shards))
     ]
     total = sum(weight for files in shards for parts in files for _, weight in parts)
