@@ -337,3 +337,15 @@ def test_any_bytes_have_frames_or_none(
     found = frame_starts(LocalSource(str(path), path.stat().st_size), codec)
 
     assert found is None or found[-1][0] == path.stat().st_size
+
+
+def test_a_large_file_that_cannot_be_cut_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file"
+    monkeypatch.setattr("gaia.runner.local._LONG_BYTES", 1000)
+    for raw, told in ((bgzip(text(60_000)), ""), (gzip.compress(text(60_000)), "one gzip stream")):
+        path.write_bytes(raw)
+        read(path)
+        assert told in (said := capsys.readouterr().err)
+        assert bool(said) == bool(told)

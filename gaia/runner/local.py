@@ -199,11 +199,16 @@ def _is_small(reads: dict[str, list[Task]]) -> bool:
 
 def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
     """Tells of files that keep one worker busy when the others have long been done."""
-    total = sum(task.weight for tasks in reads.values() for task in tasks)
-    for part in _parts(reads):
+    tasks = [task for tasks in reads.values() for task in tasks]
+    total = sum(task.weight for task in tasks)
+    for task in tasks:
+        files = [source for source in task.inputs if not isinstance(source, Slice)]
+        parts = [part for source in files for part in source.parts]
+        if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
+            continue
+        part = parts[0]
         size = part.file.size or 0
-        cuttable = isinstance(part, Rows) or part.end is not None
-        if not cuttable and size >= _LONG_BYTES and size * workers > total:
+        if part.end is None and size >= _LONG_BYTES:
             print(
                 f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
                 "which a single worker has to read while the others wait; recompress it with pzstd "
