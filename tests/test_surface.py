@@ -26,6 +26,7 @@ def test_the_public_names():
         "ZSTD",
         "Batch",
         "Context",
+        "DeadLetter",
         "FileSpec",
         "GaiaError",
         "InputError",
@@ -44,8 +45,11 @@ def test_the_public_names():
         "TableError",
         "WarcRecord",
         "WorkerError",
+        "dead_letter",
+        "fail",
         "ops",
         "read_table",
+        "skip",
     ]
 
 

@@ -8,6 +8,7 @@ import attrs
 
 from gaia.pipeline.aggregates import Aggregate
 from gaia.pipeline.native import NativeJoiner, NativeMapper
+from gaia.pipeline.on_error import OnError, fail
 
 DEFAULT_BATCH = 8192
 
@@ -101,6 +102,7 @@ class Read:
     source: Files | Records | StoredTable
     type: Any
     location: str
+    on_error: OnError = fail
 
 
 class Call(enum.Enum):
@@ -118,7 +120,7 @@ class Call(enum.Enum):
 @attrs.frozen(eq=False)
 class Step:
     """User code, or a native operator, that sees records one by one, or in batches of at most
-    `batch_size`."""
+    `batch_size`. With `on_error` None, records that do not parse are counted and left out."""
 
     name: str
     parent: "Node"
@@ -128,6 +130,7 @@ class Step:
     type: Any
     location: str
     batch_size: int = DEFAULT_BATCH
+    on_error: OnError | None = fail
 
 
 @attrs.frozen(eq=False)
@@ -152,6 +155,7 @@ class Join:
     args: tuple[Any, ...]
     type: Any
     location: str
+    on_error: OnError = fail
 
 
 Node: TypeAlias = Read | Step | Join

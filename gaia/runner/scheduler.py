@@ -22,6 +22,7 @@ from gaia.pipeline.records import describe, record_type
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.engine import Engine, results
 from gaia.runner.inputs import Slice
+from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport
 
@@ -39,6 +40,7 @@ class StageRecord:
     elapsed: float
     counters: dict[str, int]
     parse_errors: tuple[ParseError, ...]
+    skipped: dict[str, Skipped]
 
 
 @attrs.define
@@ -156,6 +158,9 @@ class _Execution:
         for report in reports:
             for name, counts in report.freq_maps.items():
                 progress.freq_maps[name].update(counts)
+        skipped: dict[str, Skipped] = {}
+        for report in reports:
+            skipped = added(skipped, report.skipped, forgiving(stage))
         errors = [error for report in reports for error in report.parse_errors]
         progress.stages.append(
             StageRecord(
@@ -164,6 +169,7 @@ class _Execution:
                 elapsed=time.perf_counter() - begin,
                 counters=dict(counters),
                 parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+                skipped=skipped,
             )
         )
 

@@ -1,5 +1,6 @@
 //! The loops that bring records to user code.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::exceptions::PyValueError;
@@ -33,8 +34,9 @@ pub fn feed_lines(
         return feed_blocks(py, &mut lines, codec, target, lenient);
     }
     let mut count = 0;
-    while let Some((position, record)) = next_record(py, &mut lines, codec)? {
-        count += pass_on(py, codec, target, position, record, lenient)?;
+    while let Some((position, line, record)) = next_record(py, &mut lines, codec)? {
+        let line = lines.bytes(line);
+        count += pass_on(py, codec, target, position, line, record, lenient)?;
     }
     Ok(count)
 }
@@ -44,6 +46,7 @@ fn pass_on(
     codec: &Codec,
     target: &Context,
     position: u64,
+    line: &[u8],
     record: PyResult<Bound<'_, PyAny>>,
     lenient: bool,
 ) -> PyResult<u64> {
@@ -55,7 +58,7 @@ fn pass_on(
             codec.take_back(record)?;
             Ok(1)
         }
-        Err(error) if lenient => state.parse_error(py, error).map(|()| 0),
+        Err(error) if lenient => state.bad_line(py, error, line).map(|()| 0),
         Err(error) => Err(error),
     }
 }
@@ -83,7 +86,7 @@ fn feed_blocks(
                 continue;
             }
             let record = codec.decode(py, line);
-            count += pass_on(py, codec, target, line_position, record, lenient)?;
+            count += pass_on(py, codec, target, line_position, line, record, lenient)?;
         }
     }
     Ok(count)
@@ -140,7 +143,9 @@ fn feed_rows(
     let mut count = 0;
     while let Some((base, batch)) = next_batch(py, lines, codec, |rows, row, bad| {
         if lenient {
-            return state.bad_row(py, rows, row, bad);
+            state.bad_row(py, rows, row, &bad)?;
+            let line = rows.columns[0].text().get(row);
+            return state.bad_line(py, PyValueError::new_err(bad.why), line);
         }
         state.at(rows, row);
         Err(PyValueError::new_err(bad.why))
@@ -240,7 +245,7 @@ impl RecordReader {
             return self.next_of_csv(py, &mut lines);
         }
         match next_record(py, &mut lines, codec)? {
-            Some((_, record)) => record.map(Some),
+            Some((_, _, record)) => record.map(Some),
             None => Ok(None),
         }
     }
@@ -274,19 +279,20 @@ impl RecordReader {
     }
 }
 
-type Positioned<'py> = (u64, PyResult<Bound<'py, PyAny>>);
+/// Where a line starts in the input and stands in the reader, and its record.
+type Positioned<'py> = (u64, Range<usize>, PyResult<Bound<'py, PyAny>>);
 
 fn next_record<'py>(
     py: Python<'py>,
     lines: &mut LineReader,
     codec: &Codec,
 ) -> PyResult<Option<Positioned<'py>>> {
-    while let Some((position, line)) = lines.next(py)? {
-        let line = lines.bytes(line);
+    while let Some((position, range)) = lines.next(py)? {
+        let line = lines.bytes(range.clone());
         if codec.skips_blank() && line.trim_ascii().is_empty() {
             continue;
         }
-        return Ok(Some((position, codec.decode(py, line))));
+        return Ok(Some((position, range, codec.decode(py, line))));
     }
     Ok(None)
 }
