@@ -26,17 +26,23 @@ from gaia.warc import WarcRecord
 TXT = Format.TXT
 JSONL = Format.JSONL
 CSV = Format.CSV
+ARROW = Format.ARROW
+PARQUET = Format.PARQUET
 NONE = Compression.NONE
 ZSTD = Compression.ZSTD
 GZIP = Compression.GZIP
+LZ4 = Compression.LZ4
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ARROW",
     "CSV",
     "GZIP",
     "JSONL",
+    "LZ4",
     "NONE",
+    "PARQUET",
     "TXT",
     "ZSTD",
     "Batch",

@@ -10,8 +10,9 @@ R_co = TypeVar("R_co", covariant=True)
 class Codec:
     """How records of one type stand in the lines of one format.
 
-    `record_type` is a `gaia.pipeline.records.RecordType`; `format` is `txt`, `jsonl` or `csv`.
-    Another encoding than UTF-8, or another error handler, is for reading `str` only.
+    `record_type` is a `gaia.pipeline.records.RecordType`; `format` is `txt`, `jsonl`, `csv`, or
+    `arrow`, which has columns and no lines. Another encoding than UTF-8, or another error handler,
+    is for reading `str` only.
 
     `columns` are those of CSV to read: for each field the number of its column, and how many a row
     has; then blank lines are no rows. Without it, rows are as Gaia writes them.
@@ -140,8 +141,44 @@ class RecordReader(Iterator[Any]):
     def __new__(cls, lines: Lines, codec: Codec) -> RecordReader: ...
     def __next__(self) -> Any: ...
 
+class Batches:
+    """Batches of records in Arrow: what holds each field of a record is found by its name, other
+    columns are left alone."""
+
+    @staticmethod
+    def stream(
+        source: str | Iterable[bytes],
+        ranges: Sequence[tuple[int, int]] | None = None,
+        first_row: int = 0,
+    ) -> Batches:
+        """Those of an IPC stream or file, given by its local path or as an iterable of bytes. With
+        `ranges`, `(offset, length)` as in `arrow_blocks`, only those of a path. `first_row` is the
+        number of the first row.
+
+        Raises `ValueError` for damaged data, now or while it is read; it names the byte where the
+        message starts.
+        """
+
+    @staticmethod
+    def arrays(source: Iterable[Any], first_row: int = 0) -> Batches:
+        """Those of objects that export an array of structs or a stream of them through Arrow's
+        PyCapsules, such as a `pyarrow.RecordBatch`."""
+
+    def __arrow_c_schema__(self) -> Any: ...
+
+class BatchRecords(Iterator[Any]):
+    """The records of batches. Raises `ValueError` as `check_arrow` does, and with the number of the
+    row for a value that is none of its field."""
+
+    def __new__(cls, batches: Batches, codec: Codec) -> BatchRecords: ...
+    def __next__(self) -> Any: ...
+
 class Output:
-    """One table as one task writes it, into a bundle at `path`."""
+    """One table as one task writes it, into a bundle at `path`.
+
+    Of lines, frames are bytes of a file. With a codec of columns, they are messages of an Arrow
+    stream, between `arrow_head` and `ARROW_END`; `compression` is `none`, `zstd` or `lz4` then.
+    """
 
     def __new__(
         cls,
@@ -166,10 +203,11 @@ class Output:
     def settle(self) -> None:
         """Reduces what is pending and passes on all groups of a combined table."""
 
-    def finish(self) -> tuple[bytes, list[str]]:
+    def finish(self) -> tuple[bytes, list[str], bytes]:
         """Writes out what is buffered. Returns the index, as packed little-endian entries of
-        `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards
-        in the order of their numbers. Without any record, no file is made."""
+        `(shard u32, records u32, offset u64, stored u64, raw u64)`, the names of custom shards in
+        the order of their numbers, and for each column of Arrow which datetimes there were: 0 none,
+        1 without an offset from UTC, 2 with one. Without any record, no file is made."""
 
 class TaskState:
     """What the contexts of one task share: where it is in its input, and what it has counted."""
@@ -283,6 +321,10 @@ def feed_lines(lines: Lines, codec: Codec, target: Context[Any], lenient: bool) 
     """Passes the record on every line to `target`; returns how many there were. With `lenient`, a
     line that does not parse is counted and left out."""
 
+def feed_batches(batches: Batches, codec: Codec, target: Context[Any], lenient: bool) -> int:
+    """Passes all records of batches to `target`; returns how many there were. With `lenient`, a row
+    that is no record is counted and left out. Raises `ValueError` as `check_arrow` does."""
+
 def feed_records(records: Iterable[Any], target: Context[Any], start: int) -> int:
     """Passes every record to `target`, the first of them at position `start`."""
 
@@ -292,8 +334,29 @@ def feed_positioned(records: Iterable[tuple[int, Any]], target: Context[Any]) ->
 def shard_of(key: Any, shards: int, plain_key: Callable[[Any], Any]) -> int:
     """The shard of a key among `shards`: what a write's sharding does with it."""
 
+ARROW_END: bytes
+"""What an Arrow stream ends with."""
+
+def arrow_head(codec: Codec, zones: bytes) -> bytes:
+    """What an Arrow stream of the codec's records begins with: the message of the schema. `zones`
+    are those of `Output.finish`, put together for all tasks."""
+
+def arrow_blocks(path: str) -> list[tuple[int, int, int]]:
+    """Where the batches of a local IPC stream or file stand, as `(offset, length, rows)`; all of
+    them as one entry if some cannot be read without others."""
+
+def check_arrow(schema: Any, codec: Codec) -> None:
+    """Raises `ValueError` with every field of the codec's records for which a schema (what exports
+    one through a PyCapsule) has no column, or one of another type."""
+
 def compress(raw: bytes, codec: str, level: int) -> bytes:
     """One frame of `raw`; of nothing, the content of a valid empty file."""
+
+def checksum_of(data: bytes) -> int:
+    """The XXH3-128 of some bytes."""
+
+def checksum(path: str) -> int:
+    """The XXH3-64 of a local file's content."""
 
 class Unzstd:
     """A decoder of one zstd frame, used as those of Python's `bz2` are. `decompress` raises

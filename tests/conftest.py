@@ -4,6 +4,14 @@ import pytest
 
 pytest_plugins = ["stores"]
 
+_LIBRARIES = (
+    "interchange.md",
+    "test_arrow.py",
+    "test_column_files.py",
+    "test_columns.py",
+    "test_csv_peers.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last what starts threads, beside which workers are not forked: clients of stores, then
@@ -12,6 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _starts_threads(item: pytest.Item) -> int:
-    if item.path.name in ("test_columns.py", "test_csv_peers.py"):
+    if item.path.name in _LIBRARIES:
         return 2
     return int(not {"gcs", "s3"}.isdisjoint(getattr(item, "fixturenames", ())))

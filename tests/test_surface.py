@@ -18,10 +18,13 @@ HEAVY = {"fastwarc", "fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", 
 
 def test_the_public_names():
     assert gaia.__all__ == [
+        "ARROW",
         "CSV",
         "GZIP",
         "JSONL",
+        "LZ4",
         "NONE",
+        "PARQUET",
         "TXT",
         "ZSTD",
         "Batch",

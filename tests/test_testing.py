@@ -1,7 +1,6 @@
 """gaia.testing, which users' own tests of pipelines use."""
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,10 @@ class TestRun:
         self, pipeline: gaia.Pipeline, lines: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        before = temporary_folders()
+        monkeypatch.setattr("gaia.testing._MEMORY", str(tmp_path))
         run(pipeline, {"lines": lines})
         with pytest.raises(gaia.StepError):
             run(pipeline, {"lines": [*lines, "no character"]})
-        assert temporary_folders() == before
         assert os.listdir(tmp_path) == []
 
     def test_an_input_for_an_unknown_read_is_refused(self, pipeline: gaia.Pipeline) -> None:
@@ -129,16 +127,6 @@ class TestRun:
         result = run(pipeline, {"lines": ["a"]})
         with pytest.raises(KeyError, match="no table 'words'; there is lines, numbered, together"):
             result["words"]
-
-
-def temporary_folders() -> set[str]:
-    return {
-        name
-        for folder in ("/dev/shm", tempfile.gettempdir())
-        if os.path.isdir(folder)
-        for name in os.listdir(folder)
-        if name.startswith("gaia-test-")
-    }
 
 
 class TestAssertSameRecords:

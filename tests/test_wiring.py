@@ -735,7 +735,7 @@ WRITES = [
         "codec by its name",
         lambda job: job.text().and_compress("zstd"),
         step="write out",
-        expected="gaia.ZSTD, gaia.GZIP or gaia.NONE",
+        expected="gaia.ZSTD, gaia.GZIP, gaia.LZ4 or gaia.NONE",
         got="'zstd'",
     ),
     *(
@@ -752,7 +752,7 @@ WRITES = [
         "format by its name",
         lambda job: job.lines.write("out", "txt"),
         step="write out",
-        expected="gaia.TXT, gaia.JSONL or gaia.CSV",
+        expected="gaia.TXT, gaia.JSONL or gaia.ARROW",
         got="'txt'",
     ),
     *(

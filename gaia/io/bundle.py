@@ -23,13 +23,15 @@ class Frame:
 class Bundle:
     """A bundle's path and its index, as the native core packs it.
 
-    `names` are those of custom shards; other shards are numbers.
+    `names` are those of custom shards; other shards are numbers. `zones` tells for each column of
+    an Arrow table which datetimes there were: 0 none, 1 without an offset from UTC, 2 with one.
     """
 
     table: str
     path: str
     index: bytes
     names: tuple[str, ...]
+    zones: bytes = b""
 
     def frames(self) -> dict[int | str, list[Frame]]:
         """The frames of every shard that has any."""

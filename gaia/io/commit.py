@@ -13,6 +13,7 @@ from gaia.io.bundle import Frame
 from gaia.io.files import reason
 from gaia.io.frames import seek_table
 from gaia.io.manifest import COUNTERS, MANIFEST, Shard, ShardFile, read_manifest, shard_path
+from gaia.io.parquet import from_stream
 from gaia.io.stores import explain
 from gaia.io.upload import Upload
 
@@ -29,7 +30,8 @@ class ShardJob:
 @attrs.frozen
 class Layout:
     """How the shards of a table are named and compressed. `folder` is where they are made, and
-    `upload` sends them on; `head` comes before the frames of every file, and `tail` behind them."""
+    `upload` sends them on; `head` comes before the frames of every file, and `tail` behind them,
+    which makes an Arrow stream of those that are to be `parquet`."""
 
     table: str
     folder: str
@@ -40,6 +42,7 @@ class Layout:
     max_shard_bytes: int | None
     head: bytes = b""
     tail: bytes = b""
+    parquet: bool = False
     upload: Upload | None = None
 
 
@@ -70,7 +73,8 @@ def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
 def _make_shard(layout: Layout, job: ShardJob) -> Shard:
     files = []
     limit = layout.max_shard_bytes
-    for part, frames in enumerate(_parts(job.frames, limit)):
+    ends = len(layout.head) + len(layout.tail)
+    for part, frames in enumerate(_parts(job.frames, limit and limit - ends)):
         name = shard_path(
             layout.table, job.key, layout.shards, layout.suffix, part if limit else None
         )
@@ -81,15 +85,18 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
             )
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        bare = not (layout.head or layout.tail)
-        if bare and job.whole is not None and len(frames) == len(job.frames):
+        if job.whole is not None and len(frames) == len(job.frames) and not ends:
             _move(job.whole, path)
-        elif frames or not bare:
+        elif frames or ends:
             _core.concat(path, _runs(frames), layout.head, layout.tail)
         else:
             with open(path, "xb") as file:
                 file.write(_core.compress(b"", layout.compression, layout.level))
-        if bare and layout.compression == "zstd" and len(frames) > 1:
+        if layout.parquet:
+            os.rename(path, f"{path}.arrow")
+            from_stream(f"{path}.arrow", path, layout.compression, layout.level)
+            os.remove(f"{path}.arrow")
+        if not ends and layout.compression == "zstd" and len(frames) > 1:
             with open(path, "ab") as file:
                 file.write(seek_table((frame.stored, frame.raw) for frame in frames))
         files.append(ShardFile(name, os.path.getsize(path)))

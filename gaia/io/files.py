@@ -34,7 +34,7 @@ class InputFile:
     """A file that a glob matched.
 
     `compression` is told by its first bytes; by its name where it is remote and `small`. `size` is
-    None where the store does not tell.
+    None where the store does not tell. `version` is another one when the file has been changed.
     """
 
     path: str
@@ -42,6 +42,7 @@ class InputFile:
     compression: str
     store: Store | None = None
     small: bool = False
+    version: str = ""
 
     def source(self) -> Source:
         """The file, to read from."""
@@ -81,8 +82,8 @@ def _local(pattern: str) -> list[InputFile]:
 def _sniffed(path: str) -> InputFile:
     with open(path, "rb") as file:
         head = file.read(MAGIC_BYTES)
-        size = os.fstat(file.fileno()).st_size
-    return InputFile(path, size, sniff(head))
+        status = os.fstat(file.fileno())
+    return InputFile(path, status.st_size, sniff(head), version=str(status.st_mtime_ns))
 
 
 def _remote(pattern: str, store: Store) -> list[InputFile]:
@@ -91,17 +92,24 @@ def _remote(pattern: str, store: Store) -> list[InputFile]:
 
     def file(name: str) -> InputFile:
         size = found[name].get("size")
+        version = _version(found[name])
         path = fs.unstrip_protocol(name)
         if size is not None and size < _LOOK_INTO and store.scheme not in ("http", "https"):
             by_name = _SUFFIXES.get(os.path.splitext(name)[1].lower(), "none")
-            return InputFile(path, size, by_name, store, small=True)
+            return InputFile(path, size, by_name, store, small=True, version=version)
         if size is not None and not store.has_ranges(path):
             size = None
         head = source_of(path, size, store).read(0, MAGIC_BYTES)
-        return InputFile(path, size, sniff(head), store)
+        return InputFile(path, size, sniff(head), store, version=version)
 
     names = [name for name in sorted(found) if found[name]["type"] != "directory"]
     return at_once(file, names)
+
+
+def _version(info: dict[str, Any]) -> str:
+    """What a store tells that changes with a file's content."""
+    marks = ("etag", "ETag", "generation", "md5Hash", "mtime", "updated", "LastModified", "created")
+    return " ".join(str(info[mark]) for mark in marks if mark in info)
 
 
 def _found(pattern: str, store: Store) -> dict[str, Any]:

@@ -15,9 +15,11 @@ MANIFEST = "manifest.json"
 COUNTERS = "counter_map.csv"
 VERSION = 1
 
-FORMATS = ("txt", "jsonl", "csv")
+FORMATS = ("txt", "jsonl", "csv", "arrow", "parquet")
+# What compresses its columns by itself has no ending for that.
+_COLUMNS = ("arrow", "parquet")
 RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text", "own_json")
-_SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz"}
+_SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz", "lz4": ".lz4"}
 
 
 @attrs.frozen
@@ -67,8 +69,8 @@ def shard_path(table: str, key: int | str, count: int | None, suffix: str, part:
 
 
 def suffix(format: str, compression: str) -> str:
-    """The ending of a shard's name, such as `.txt.zst`."""
-    return f".{format}{_SUFFIXES[compression]}"
+    """The ending of a shard's name, such as `.txt.zst`. What is compressed inside shows none."""
+    return f".{format}" if format in _COLUMNS else f".{format}{_SUFFIXES[compression]}"
 
 
 def packed(manifest: Manifest) -> bytes:

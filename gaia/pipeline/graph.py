@@ -14,26 +14,35 @@ DEFAULT_BATCH = 8192
 
 
 class Format(enum.Enum):
-    """How records stand in a file: one a line.
+    """How records stand in a file.
 
-    `TXT`: a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`: JSON.
-    `CSV`: fields with commas between them below a row of their names, in quotes where they need
-    them (RFC 4180); a newline in quotes makes a record of several lines. `WARC`: web archives,
-    which can only be read.
+    `TXT`: lines, a `str` as it is, a class as tab-separated fields with backslash escapes. `JSONL`:
+    lines of JSON. `CSV`: fields with commas between them below a row of their names, in quotes
+    where they need them (RFC 4180); a newline in quotes makes a record of several lines. `ARROW`:
+    columns, in an Arrow IPC stream. `PARQUET`: columns in row groups, for other tools. `WARC`: web
+    archives, which can only be read.
     """
 
     TXT = "txt"
     JSONL = "jsonl"
     CSV = "csv"
+    ARROW = "arrow"
+    PARQUET = "parquet"
     WARC = "warc"
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether records stand in columns rather than in lines."""
+        return self in (Format.ARROW, Format.PARQUET)
 
 
 class Compression(enum.Enum):
-    """How shards are compressed: `ZSTD`, `GZIP` or `NONE`."""
+    """How shards are compressed: `ZSTD`, `GZIP`, `LZ4` or `NONE`."""
 
     NONE = "none"
     ZSTD = "zstd"
     GZIP = "gzip"
+    LZ4 = "lz4"
 
 
 @attrs.frozen
@@ -131,6 +140,7 @@ class Step:
     location: str
     batch_size: int = DEFAULT_BATCH
     on_error: OnError | None = fail
+    version: str | int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -156,6 +166,7 @@ class Join:
     type: Any
     location: str
     on_error: OnError = fail
+    version: str | int | None = None
 
 
 Node: TypeAlias = Read | Step | Join

@@ -10,7 +10,7 @@ import attrs
 from gaia.errors import PipelineError
 from gaia.pipeline.aggregates import aggregated, field_named, fields_of, key_names
 from gaia.pipeline.fields import can_be_key
-from gaia.pipeline.graph import Combine, Compression, Custom, ModN, Write
+from gaia.pipeline.graph import Combine, Compression, Custom, Format, ModN, Write
 from gaia.pipeline.names import type_name
 from gaia.pipeline.records import record_type
 from gaia.pipeline.wiring import check_travels, check_user_function
@@ -21,6 +21,7 @@ _LEVELS = {
     Compression.NONE: (0, 0, 0),
     Compression.ZSTD: (-7, 1, 22),
     Compression.GZIP: (0, 6, 9),
+    Compression.LZ4: (0, 0, 0),
 }
 MAX_SHARDS = 1_000_000
 
@@ -124,14 +125,22 @@ class Output(Generic[T]):
         return self._with(max_shard_bytes=max(1, int(raw_mb * 1e6)))
 
     def and_compress(self, codec: Compression, level: int | None = None) -> "Output[T]":
-        """Compresses the shards: `ZSTD` (levels -7 to 22, default 1), `GZIP` (0 to 9, default 6)
-        or `NONE`.
+        """Compresses the shards: `ZSTD` (levels -7 to 22, default 1), `GZIP` (0 to 9, default 6),
+        `LZ4` or `NONE`. `GZIP` is for lines and `PARQUET`, `LZ4` for columns.
 
         Without it they are not compressed, which is fastest for tables between two stages while
         there is room on the disk.
         """
         if not isinstance(codec, Compression):
-            self._refuse(f"expected gaia.ZSTD, gaia.GZIP or gaia.NONE, got {codec!r}")
+            self._refuse(f"expected gaia.ZSTD, gaia.GZIP, gaia.LZ4 or gaia.NONE, got {codec!r}")
+        format = self._writes[self.name].format
+        refused = {Format.ARROW: Compression.GZIP, Format.PARQUET: None}
+        if codec is refused.get(format, Compression.LZ4):
+            other = "gaia.LZ4" if format is Format.ARROW else "gaia.GZIP"
+            self._refuse(
+                f"expected gaia.ZSTD, {other} or gaia.NONE for a table that is written as "
+                f"gaia.{format.name}, got gaia.{codec.name}"
+            )
         low, default, high = _LEVELS[codec]
         level = default if level is None else level
         if type(level) is not int or not low <= level <= high:

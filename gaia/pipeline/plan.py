@@ -65,6 +65,7 @@ class Branch:
     branches: tuple["Branch", ...]
     batch_size: int = DEFAULT_BATCH
     on_error: OnError | None = fail
+    version: str | int | None = None
 
 
 @attrs.frozen
@@ -94,6 +95,7 @@ class Stage:
     inputs: tuple[Input, ...] = ()
     shards: int | None = None
     letters: tuple[Table, ...] = ()
+    version: str | int | None = None
 
     def tables(self) -> Iterator[Table]:
         """All tables that the stage writes."""
@@ -152,6 +154,7 @@ def plan(pipeline: str, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
                     ),
                     shards=shard_count(inputs[0], writes),
                     letters=_letters(root),
+                    version=node.version,
                 )
             )
         elif root.tables or root.branches:
@@ -278,6 +281,7 @@ def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
             branches=branches,
             batch_size=node.batch_size,
             on_error=node.on_error,
+            version=node.version,
         )
     return Branch(node.name, node.type, None, None, (), tables, branches, on_error=node.on_error)
 
@@ -380,7 +384,9 @@ def _written(table: Table) -> str:
         parts.append(f"combined by {', '.join(table.combine.key)} ({', '.join(reduced)})")
     if table.max_shard_bytes is not None:
         parts.append(f"files of {table.max_shard_bytes / 1e6:g} MB at most")
-    if table.compression is not Compression.NONE:
+    if table.compression is Compression.LZ4:
+        parts.append("lz4")
+    elif table.compression is not Compression.NONE:
         parts.append(f"{table.compression.value} {table.level}")
     return ", ".join(parts)
 

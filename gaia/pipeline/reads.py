@@ -191,6 +191,78 @@ class Reads:
         )
         return self._read(files, type, name, "read_csv", on_error)
 
+    def read_arrow(
+        self,
+        paths: Paths,
+        *,
+        type: type[T],
+        name: str | None = None,
+        on_error: OnError = fail,
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[T]:
+        """Reads Arrow IPC files and streams, whose batches are found by all workers.
+
+        Columns are found by the names of the class's fields, and other columns are not read. Types
+        need not be the same where nothing is lost: an int may be of any width, a text of any kind,
+        or stand in a dictionary. A field that is a list, dict or record is a nested column (then
+        pyarrow is needed) or its JSON. `ctx.input_pos` is the number of the row in its file.
+
+        Args:
+            paths: As for `read_text`, like the others.
+            type: The class of the records; a single value is a column named `value`.
+
+        Raises:
+            PipelineError: Columns cannot hold such records.
+            InputError: When it runs: a file lacks a column, or has one of another type.
+
+        >>> import gaia
+        >>> gaia.Pipeline("p").read_arrow("words*.arrow", type=gaia.ops.WordCount)
+        PTable[WordCount]('read_arrow')
+        """
+        access = Access(storage_options, filesystem)
+        return self._columns(paths, Format.ARROW, type, name, on_error, access)
+
+    def read_parquet(
+        self,
+        paths: Paths,
+        *,
+        type: type[T],
+        name: str | None = None,
+        on_error: OnError = fail,
+        storage_options: dict[str, Any] | None = None,
+        filesystem: Any = None,
+    ) -> PTable[T]:
+        """Reads Parquet files, whose row groups are shared out among the workers.
+
+        Only the columns that the class has fields for are read. Otherwise as `read_arrow`. Needs
+        pyarrow.
+
+        >>> import gaia
+        >>> gaia.Pipeline("p").read_parquet("words*.parquet", type=gaia.ops.WordCount)
+        PTable[WordCount]('read_parquet')
+        """
+        wiring.check_pyarrow(name or "read_parquet", "read_parquet")
+        access = Access(storage_options, filesystem)
+        return self._columns(paths, Format.PARQUET, type, name, on_error, access)
+
+    def _columns(
+        self,
+        paths: Paths,
+        format: Format,
+        tp: Any,
+        name: str | None,
+        on_error: OnError,
+        access: Access,
+    ) -> PTable[Any]:
+        default = f"read_{format.value}"
+        step = name or default
+        wiring.check_type(step, tp)
+        wiring.check_format(step, tp, format)
+        skip_damaged = not isinstance(on_error, Fail)
+        files = Files(_specs(step, paths), format, access=access, skip_damaged=skip_damaged)
+        return self._read(files, tp, name, default, on_error)
+
     def read_warc(
         self,
         paths: Paths,

@@ -295,13 +295,15 @@ class PTable(Generic[T]):
             raise PipelineError(why, step=self.name)
         if not isinstance(format, Format):
             raise PipelineError(
-                f"expected a format, gaia.TXT, gaia.JSONL or gaia.CSV, got {format!r}",
+                f"expected a format such as gaia.TXT, gaia.JSONL or gaia.ARROW, got {format!r}",
                 step=f"write {name}",
             )
         if format is Format.WARC:
             raise PipelineError(
                 "WARC can only be read; expected gaia.TXT or gaia.JSONL", step=f"write {name}"
             )
+        if format is Format.PARQUET:
+            wiring.check_pyarrow(f"write {name}", "gaia.PARQUET")
         wiring.check_format(f"write {name}", self._node.type, format)
         self._pipeline._add_write(Write(name, self._node, format, caller()))
         return Output(name, self._pipeline._writes)

@@ -1,5 +1,6 @@
 """Checks of user code when it is wired into the graph. Each raises `PipelineError`."""
 
+import importlib.util
 from typing import Any, NoReturn
 
 from gaia.errors import PipelineError
@@ -22,7 +23,8 @@ def check_type(step: str, tp: Any) -> None:
 
 
 def check_format(step: str, tp: Any, format: Format) -> None:
-    """Refuses JSON for a class that has only a text of its own, and CSV for what it cannot hold."""
+    """Refuses JSON and columns for a class that has only a text of its own, and CSV for what it
+    cannot hold."""
     if format is Format.CSV:
         try:
             csv_format.check_type(tp)
@@ -30,12 +32,19 @@ def check_format(step: str, tp: Any, format: Format) -> None:
             raise PipelineError(
                 f"CSV cannot hold `{type_name(tp)}`: {error}; use gaia.JSONL or gaia.TXT", step=step
             ) from None
-    if format is Format.JSONL and record_type(tp).from_json is None:
+    elif format is not Format.TXT and record_type(tp).from_json is None:
+        holds = "JSON" if format is Format.JSONL else "columns"
         raise PipelineError(
-            f"expected fields that JSON can hold, but `{type_name(tp)}` has only its own text; "
+            f"expected fields that {holds} can hold, but `{type_name(tp)}` has only its own text; "
             "use gaia.TXT",
             step=step,
         )
+
+
+def check_pyarrow(step: str, what: str) -> None:
+    """Refuses Parquet where pyarrow is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise PipelineError(f"{what} needs pyarrow: pip install 'gaia-mr[arrow]'", step=step)
 
 
 def check_travels(step: str, user_code: Any, args: tuple[Any, ...]) -> None:

@@ -10,6 +10,7 @@ import attrs
 
 from gaia.errors import WorkerError
 from gaia.pipeline.plan import Stage, walk
+from gaia.runner.columns import Rows
 from gaia.runner.culprit import Culprit, find
 from gaia.runner.engine import Death, Engine
 from gaia.runner.failure import Failure
@@ -158,5 +159,7 @@ def _inputs(stage: Stage, task: Task) -> Iterator[str]:
         yield f"and {len(parts) - _SHOWN_PARTS} more files"
 
 
-def _range(part: Part) -> str:
+def _range(part: Part | Rows) -> str:
+    if isinstance(part, Rows):
+        return part.path if part.batches is None else f"{part.path}, from row {part.first_row} on"
     return part.path if part.end is None else f"{part.path}, bytes {part.start} to {part.end}"

@@ -14,9 +14,10 @@ from gaia.io import warc
 from gaia.io.files import content
 from gaia.io.sources import sized
 from gaia.pipeline.graph import Format
+from gaia.runner.columns import Columns
 from gaia.runner.inputs import Archive, Lines, Slice, content_at
 
-Source: TypeAlias = Lines | Archive | Slice
+Source: TypeAlias = Lines | Columns | Archive | Slice
 Inputs: TypeAlias = tuple[Source, ...]
 Search: TypeAlias = Generator[Inputs, bool, "Culprit | str"]
 
@@ -50,6 +51,9 @@ def find(inputs: Inputs) -> Search:
             0, len(piece.records), lambda low, high: (_some(piece, low, high),)
         )
         alone: Source = _some(piece, position, position + 1)
+    elif isinstance(piece, Columns):
+        (rows,) = piece.parts
+        return f"it is in {rows.path}, whose rows are not tried one by one"
     else:
         if _is_one_stream(piece):
             (part,) = piece.parts
@@ -73,6 +77,8 @@ def _pieces(source: Source) -> Inputs:
     """The source as several of one part each."""
     if isinstance(source, Slice):
         return (source,)
+    if isinstance(source, Columns):
+        return tuple(attrs.evolve(source, parts=(rows,)) for rows in source.parts)
     return tuple(attrs.evolve(source, parts=(part,)) for part in source.parts)
 
 
@@ -125,7 +131,7 @@ def _is_one_stream(piece: Lines | Archive) -> bool:
     return not warc.has_cuts(sized(part.file.source()), part.file.compression)
 
 
-def _culprit(piece: Source, position: int) -> Culprit:
+def _culprit(piece: Lines | Archive | Slice, position: int) -> Culprit:
     """The record at a position of a piece, and the rest of the piece."""
     if isinstance(piece, Slice):
         shown = _shown(repr(piece.records[position]))

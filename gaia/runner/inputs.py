@@ -146,7 +146,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
     """
     file = part.file
     if source.ours:
-        _check_size(file)
+        check_size(file)
     splittable = can_split(source.encoding, source.format)
     offset, origin, until = part.offset, part.origin, part.until
     if splittable and file.compression == "none" and not file.small:
@@ -206,7 +206,8 @@ def archived(source: Archive, part: Part, broken: warc.Broken) -> Iterator[tuple
     return guarded(found, part.path)
 
 
-def _check_size(file: InputFile) -> None:
+def check_size(file: InputFile) -> None:
+    """Refuses a file of Gaia's that is not as large as it was when it was written."""
     try:
         size = file.store.call("info", file.path)["size"] if file.store else None
         size = os.path.getsize(file.path) if size is None else size

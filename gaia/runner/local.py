@@ -18,12 +18,13 @@ from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
 from gaia.runner import scheduler
 from gaia.runner.attempts import Attempts
+from gaia.runner.columns import Rows
 from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Archive, Lines, Part, Slice
+from gaia.runner.inputs import Part, Slice
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
-from gaia.runner.task import Task
+from gaia.runner.task import Source, Task
 
 # Jobs below these sizes end before worker processes would have started.
 _SMALL_BYTES = 1 << 20
@@ -151,11 +152,11 @@ class LocalRunner:
         )
 
 
-def _sources(reads: dict[str, list[Task]]) -> list[Lines | Archive | Slice]:
+def _sources(reads: dict[str, list[Task]]) -> list[Source]:
     return [source for tasks in reads.values() for task in tasks for source in task.inputs]
 
 
-def _parts(reads: dict[str, list[Task]]) -> list[Part]:
+def _parts(reads: dict[str, list[Task]]) -> list[Part | Rows]:
     files = [source for source in _sources(reads) if not isinstance(source, Slice)]
     return [part for source in files for part in source.parts]
 
@@ -173,7 +174,8 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
     total = sum(task.weight for tasks in reads.values() for task in tasks)
     for part in _parts(reads):
         size = part.file.size or 0
-        if part.end is None and size >= _LONG_BYTES and size * workers > total:
+        cuttable = isinstance(part, Rows) or part.end is not None
+        if not cuttable and size >= _LONG_BYTES and size * workers > total:
             print(
                 f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
                 "which a single worker has to read while the others wait; recompress it with pzstd "

@@ -12,13 +12,16 @@ import attrs
 
 from gaia import _core
 from gaia.errors import InputError, TableError
+from gaia.io.files import reason
 from gaia.io.manifest import Manifest, Shard, read_manifest
-from gaia.io.stores import Store, local_path, store_of, url_of
+from gaia.io.stores import Store, join, local_path, store_of, url_of
 from gaia.pipeline.fields import SCALARS, Field
+from gaia.pipeline.graph import Format
 from gaia.pipeline.names import UnsupportedTypeError, type_name
 from gaia.pipeline.records import record_type, same_shape, why_not
-from gaia.runner.inputs import codec_for, open_lines
-from gaia.runner.splits import shard_lines
+from gaia.runner.columns import Columns, Rows, codec_of, open_batches
+from gaia.runner.inputs import Lines, Part, codec_for, open_lines
+from gaia.runner.splits import shard_source
 
 T = TypeVar("T")
 
@@ -74,6 +77,8 @@ class Table(Generic[T]):
             import pyarrow
         except ImportError:
             raise ImportError("to_arrow needs pyarrow: pip install 'gaia-mr[arrow]'") from None
+        if (stored := self._stored_columns()) is not None:
+            return stored
         records: list[Any] = list(self.records())
         if record_type(self.type).kind == "json":
             names = {name: None for record in records for name in record}
@@ -84,6 +89,27 @@ class Table(Generic[T]):
         }
         value = Field("value", self.type, record_type(self.type).kind, False, None)
         return pyarrow.table(columns or {"value": _arrow_column(records, value)})
+
+    def _stored_columns(self) -> Any:
+        """The columns as they are on this machine's disk; None where they are not, or where they
+        hold the text of lists and records."""
+        import pyarrow
+        import pyarrow.parquet
+
+        described = record_type(self.type)
+        kinds = {field.kind for field in described.fields} or {described.kind}
+        format = Format(self._manifest.format)
+        if not format.has_columns or self._store is not None or "json" in kinds:
+            return None
+        tables = []
+        for file in (file for shard in self.shards for file in shard.files):
+            path = join(self.path, file.path)
+            if format is Format.PARQUET:
+                tables.append(pyarrow.parquet.read_table(path))
+            else:
+                with pyarrow.memory_map(path) as mapped:
+                    tables.append(pyarrow.ipc.open_stream(mapped).read_all())
+        return pyarrow.concat_tables(tables)
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame."""
@@ -98,14 +124,24 @@ class Table(Generic[T]):
         return polars.from_arrow(self.to_arrow())
 
     def _shard_records(self, number: int) -> Iterator[T]:
-        source = shard_lines(self._manifest, self.path, self._store, number)
+        source = shard_source(self._manifest, self.path, self._store, number)
         for part in source.parts:
-            codec = codec_for(source, part, self.type)
-            reader = _core.RecordReader(open_lines(source, part), codec)
             try:
-                yield from reader
+                yield from self._part_records(source, part)
+            except OSError as error:
+                raise InputError(f"cannot read {part.path}: {reason(error)}") from None
             except (ValueError, TypeError) as error:
                 raise InputError(f"{part.path} is damaged: {error}") from None
+
+    def _part_records(self, source: Lines | Columns, part: Part | Rows) -> Iterator[T]:
+        if isinstance(source, Columns):
+            assert isinstance(part, Rows)
+            batches = open_batches(source, part, self.type)
+            yield from _core.BatchRecords(batches, codec_of(self.type))
+        else:
+            assert isinstance(part, Part)
+            codec = codec_for(source, part, self.type)
+            yield from _core.RecordReader(open_lines(source, part), codec)
 
 
 def _arrow_column(values: list[Any], field: Field) -> Any:
@@ -204,7 +240,7 @@ def read_table(
     manifest = read_manifest(folder, store)
     schema = manifest.record
     if type is None:
-        type = _known_type(schema) or _made_type(schema, manifest.format, folder)
+        type = _known_type(schema) or _made_type(manifest, folder, store)
         return Table(folder, type, manifest, store)
     try:
         fits = same_shape(type, schema)
@@ -226,7 +262,8 @@ def _known_type(schema: dict[str, Any]) -> Any:
     return found if isinstance(found, type) and same_shape(found, schema) else None
 
 
-def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
+def _made_type(manifest: Manifest, folder: str, store: Store | None) -> Any:
+    schema, format = manifest.record, manifest.format
     if schema["own_text"] and format == "txt":
         raise TableError(
             f"table {folder} was written by `{schema['name']}.to_text`; pass that class as type="
@@ -238,7 +275,7 @@ def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
         )
     called = schema["name"].rpartition(".")[2]
     fields = [
-        (name, _made_field(shown, kind, optional, format))
+        (name, _made_field(manifest, folder, store, name, shown, kind, optional))
         for name, shown, kind, optional in schema["fields"]
     ]
     if schema["build"] == "tuple":
@@ -247,9 +284,34 @@ def _made_type(schema: dict[str, Any], format: str, folder: str) -> Any:
     return attrs.make_class(called, made)
 
 
-def _made_field(shown: str, kind: str, optional: bool, format: str) -> Any:
+def _made_field(
+    manifest: Manifest,
+    folder: str,
+    store: Store | None,
+    name: str,
+    shown: str,
+    kind: str,
+    optional: bool,
+) -> Any:
     tp: Any = {kind: scalar for scalar, kind in SCALARS.items()}.get(kind, Any)
     if kind == "via":
         dates = {"datetime": datetime.datetime, "date": datetime.date}
-        tp = dates.get(shown.removesuffix(" | None"), Any if format == "jsonl" else str)
-    return tp | None if optional and tp is not Any else tp
+        tp = dates.get(shown.removesuffix(" | None")) or _enum_value(manifest, folder, store, name)
+    # In JSON, None is a value of anything.
+    plain = tp is not Any or Format(manifest.format).has_columns
+    return tp | None if optional and plain else tp
+
+
+def _enum_value(manifest: Manifest, folder: str, store: Store | None, name: str) -> Any:
+    """The type of the values of an Enum that is not there."""
+    if not Format(manifest.format).has_columns or not manifest.shards:
+        return Any if manifest.format == "jsonl" else str
+    text = attrs.make_class("Row", {name: attrs.field(type=str)})
+    source = shard_source(manifest, folder, store, 0)
+    assert isinstance(source, Columns)
+    batches = open_batches(source, source.parts[0], text)
+    try:
+        _core.check_arrow(batches, codec_of(text))
+    except ValueError:
+        return int
+    return str

@@ -9,17 +9,18 @@ from typing import Any, TypeVar
 
 import attrs
 
-from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.destination import Destination
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.io.stores import explain
+from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
-from gaia.pipeline.records import describe, record_type
+from gaia.pipeline.records import describe
 from gaia.runner.attempts import Attempts, run_all
+from gaia.runner.columns import ends
 from gaia.runner.engine import Engine, results
 from gaia.runner.inputs import Slice
 from gaia.runner.skips import Skipped, added, forgiving
@@ -177,7 +178,8 @@ class _Execution:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
         joined = {entry.table for stage in self.plan.stages for entry in stage.inputs}
         folder, upload = self.place.begin(table.name, keep=table.name in joined)
-        head = _core.Codec(record_type(table.type), table.format.value).head()
+        bundles = (bundle for report in reports for bundle in report.bundles)
+        head, tail = ends(table, (b for b in bundles if b.table == table.name))
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -186,7 +188,9 @@ class _Execution:
             level=table.level,
             shards=table.shards,
             max_shard_bytes=table.max_shard_bytes,
-            head=head and _core.compress(head, table.compression.value, table.level),
+            head=head,
+            tail=tail,
+            parquet=table.format is Format.PARQUET,
             upload=upload,
         )
         batches = deque(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))

@@ -1,8 +1,9 @@
 """Cutting a stage's input into tasks."""
 
+import itertools
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -13,9 +14,10 @@ from gaia.io.files import InputFile, expand, reading
 from gaia.io.frames import before, frame_starts
 from gaia.io.manifest import Manifest, read_manifest
 from gaia.io.stores import Store, at_once, join, store_of
-from gaia.pipeline.graph import Files, Format, Records, StoredTable
+from gaia.pipeline.graph import Files, FileSpec, Format, Records, StoredTable
 from gaia.pipeline.plan import Input, Stage
 from gaia.pipeline.records import same_shape, why_not
+from gaia.runner.columns import Columns, Rows, measured, merged
 from gaia.runner.inputs import Archive, Lines, Part, Slice, can_split
 from gaia.runner.task import Task
 
@@ -52,18 +54,52 @@ def read_tasks(source: Files | Records | StoredTable, tp: Any, workers: int) -> 
     access = source.access
     found = []
     for spec in source.specs:
-        files = expand(spec.glob, store_of(spec.glob, access.storage_options, access.filesystem))
-        found.append((spec, _measured(files, source.format, splittable)))
-    sizes = split_sizes(sum(file.weight for _, files in found for file in files), workers)
+        store = store_of(spec.glob, access.storage_options, access.filesystem)
+        found.append((spec, expand(spec.glob, store)))
+    if source.format.has_columns:
+        return _column_tasks(found, source, tp, workers)
+    cuttable = [(spec, _measured(files, source.format, splittable)) for spec, files in found]
+    sizes = split_sizes(sum(file.weight for _, files in cuttable for file in files), workers)
     tasks: list[Task] = []
-    for spec, measured in found:
-        groups = _cut(measured, sizes)
+    for spec, whole in cuttable:
+        groups = _cut(whole, sizes)
         if source.format is Format.CSV:
             groups = _at_rows(list(groups), source.delimiter)
         for parts, weight in groups:
             read = _read_as(source, parts)
             tasks.append(Task(len(tasks), (read,), spec.shard, spec.metadata, weight))
     return tasks
+
+
+def _column_tasks(
+    found: list[tuple[FileSpec, list[InputFile]]], source: Files, tp: Any, workers: int
+) -> list[Task]:
+    """Tasks of as many batches or row groups as are enough."""
+    units = [(spec, measured(files, source.format, tp, ours=False)) for spec, files in found]
+    total = sum(weight for _, files in units for parts in files for _, weight in parts)
+    sizes = split_sizes(total, workers)
+    tasks: list[Task] = []
+    for spec, files in units:
+        for parts, weight in _grouped(itertools.chain.from_iterable(files), sizes):
+            read = Columns(parts, source.format, skip_damaged=source.skip_damaged)
+            tasks.append(Task(len(tasks), (read,), spec.shard, spec.metadata, weight))
+    return tasks
+
+
+def _grouped(
+    units: Iterable[tuple[Rows, int]], sizes: Iterator[int]
+) -> Iterator[tuple[tuple[Rows, ...], int]]:
+    size = next(sizes)
+    group: list[Rows] = []
+    held = 0
+    for part, weight in units:
+        group.append(part)
+        held += weight
+        if held >= size:
+            yield tuple(merged(group)), held
+            group, held, size = [], 0, next(sizes)
+    if group:
+        yield tuple(merged(group)), held
 
 
 def _read_as(source: Files, parts: tuple[Part, ...]) -> Lines | Archive:
@@ -155,22 +191,29 @@ def join_tasks(stage: Stage, manifests: dict[str, Manifest], folders: dict[str, 
     """The tasks of a join: one for each shard, the largest first, so that none is left over when
     the others are done. `folders` are those of the tables on this machine."""
 
-    def lines(entry: Input, shard: int) -> Lines:
-        return shard_lines(manifests[entry.table], folders[entry.table], None, shard)
+    def source(entry: Input, shard: int) -> Lines | Columns:
+        return shard_source(manifests[entry.table], folders[entry.table], None, shard)
 
     def size(shard: int) -> int:
         return sum(manifests[entry.table].shards[shard].raw_bytes for entry in stage.inputs)
 
     return [
-        Task(shard, tuple(lines(entry, shard) for entry in stage.inputs), shard, weight=size(shard))
+        Task(
+            shard, tuple(source(entry, shard) for entry in stage.inputs), shard, weight=size(shard)
+        )
         for shard in sorted(range(stage.shards or 0), key=size, reverse=True)
     ]
 
 
-def shard_lines(manifest: Manifest, folder: str, store: Store | None, shard: int) -> Lines:
+def shard_source(
+    manifest: Manifest, folder: str, store: Store | None, shard: int
+) -> Lines | Columns:
     """How shard number `shard` of a table, in the manifest's order, is read."""
-    parts = tuple(Part(file) for file in _shard_files(manifest, folder, store, shard))
-    return _own_lines(manifest, parts)
+    files = _shard_files(manifest, folder, store, shard)
+    format = Format(manifest.format)
+    if format.has_columns:
+        return Columns(tuple(Rows(file) for file in files), format, ours=True)
+    return _own_lines(manifest, tuple(Part(file) for file in files))
 
 
 def _own_lines(manifest: Manifest, parts: tuple[Part, ...]) -> Lines:
@@ -181,8 +224,10 @@ def _own_lines(manifest: Manifest, parts: tuple[Part, ...]) -> Lines:
 def _shard_files(
     manifest: Manifest, folder: str, store: Store | None, shard: int
 ) -> list[InputFile]:
+    # Columns are compressed inside of their files.
+    compression = "none" if Format(manifest.format).has_columns else manifest.compression
     return [
-        InputFile(join(folder, file.path), file.size, manifest.compression, store)
+        InputFile(join(folder, file.path), file.size, compression, store)
         for file in manifest.shards[shard].files
     ]
 
@@ -204,6 +249,8 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
     if not same_shape(tp, manifest.record):
         raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
     format = Format(manifest.format)
+    if format.has_columns:
+        return _own_column_tasks(source, manifest, store, tp, workers)
     splittable = format is not Format.CSV
     shards = [
         _measured(_shard_files(manifest, source.path, store, number), format, splittable)
@@ -216,6 +263,25 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int) -> list[Task]:
             lines = _own_lines(manifest, parts)
             key = shard.key if isinstance(shard.key, int) else None
             tasks.append(Task(len(tasks), (lines,), key, weight=weight))
+    return tasks
+
+
+def _own_column_tasks(
+    source: StoredTable, manifest: Manifest, store: Store | None, tp: Any, workers: int
+) -> list[Task]:
+    format = Format(manifest.format)
+    shards = [
+        measured(_shard_files(manifest, source.path, store, number), format, tp, ours=True)
+        for number in range(len(manifest.shards))
+    ]
+    total = sum(weight for files in shards for parts in files for _, weight in parts)
+    sizes = split_sizes(total, workers)
+    tasks: list[Task] = []
+    for shard, files in zip(manifest.shards, shards, strict=True):
+        key = shard.key if isinstance(shard.key, int) else None
+        for parts, weight in _grouped(itertools.chain.from_iterable(files), sizes):
+            read = Columns(parts, format, ours=True)
+            tasks.append(Task(len(tasks), (read,), key, weight=weight))
     return tasks
 
 

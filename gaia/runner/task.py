@@ -17,14 +17,15 @@ from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Bundle
 from gaia.io.files import reason
 from gaia.pipeline.aggregates import field_numbers, fields_of
-from gaia.pipeline.graph import Call, Custom, ModN
+from gaia.pipeline.graph import Call, Custom, Format, ModN
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Input, Stage, Table
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
+from gaia.runner.columns import Columns, Rows, codec_of, frame_bytes, open_batches
 from gaia.runner.failure import Failure, Terminated, step_error
-from gaia.runner.inputs import Archive, Lines, Slice, archived, codec_for, open_lines
+from gaia.runner.inputs import Archive, Lines, Part, Slice, archived, codec_for, open_lines
 from gaia.runner.skips import Skipped, Skips
 
 FRAME_BYTES = 128 * 1024
@@ -32,6 +33,10 @@ BUFFER_BYTES = 64 << 20
 # Room for two to four million short keys. With a tenth of it, most keys of a large text are written
 # out several times, and word count takes twice as long.
 COMBINE_BYTES = 128 << 20
+
+
+# What a task reads.
+Source = Lines | Columns | Archive | Slice
 
 
 @attrs.frozen
@@ -44,7 +49,7 @@ class Task:
     """
 
     number: int
-    inputs: tuple[Lines | Archive | Slice, ...]
+    inputs: tuple[Source, ...]
     shard: int | None = None
     metadata: Any = None
     weight: int = 0
@@ -245,6 +250,7 @@ class _TaskRun:
     def _output(self, table: Table) -> _core.Output:
         path = os.path.join(self.folder, f"{table.name}.bundle")
         sharding = table.sharding
+        parquet = table.format is Format.PARQUET
         key: Any = None
         if isinstance(sharding, ModN):
             key = sharding.key
@@ -253,7 +259,9 @@ class _TaskRun:
                 key = [names.index(name) for name in key]
         output = _core.Output(
             table.name,
-            _core.Codec(record_type(table.type), table.format.value),
+            _core.Codec(
+                record_type(table.type), "arrow" if table.format.has_columns else table.format.value
+            ),
             path,
             shards=table.shards or 0,
             key=key,
@@ -261,9 +269,10 @@ class _TaskRun:
             kept=self.task.shard if sharding is None else None,
             plain_key=plain_key,
             combine=_combine(table),
-            compression=table.compression.value,
+            # Parquet is made of uncompressed Arrow when it is committed.
+            compression="none" if parquet else table.compression.value,
             level=table.level,
-            frame_bytes=min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES),
+            frame_bytes=_frame_bytes(table),
             budget=BUFFER_BYTES,
         )
         self.outputs.append((table, path, output))
@@ -276,7 +285,7 @@ class _TaskRun:
         else:
             yield from (entry.type for entry in stage.inputs)
 
-    def _feed(self, source: Lines | Archive | Slice, tp: Any, target: _core.Context[Any]) -> int:
+    def _feed(self, source: Source, tp: Any, target: _core.Context[Any]) -> int:
         """Passes all records of an input to a context; returns how many there were."""
         if isinstance(source, Slice):
             return _core.feed_records(source.records, target, source.start)
@@ -286,10 +295,8 @@ class _TaskRun:
         for part in source.parts:
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
-            codec = codec_for(source, part, tp)
-            lines = open_lines(source, part)
             try:
-                count += _core.feed_lines(lines, codec, target, not source.ours)
+                count += self._feed_part(source, part, tp, target)
             except InputError as error:
                 if not source.skip_damaged or self.state.blame(error):
                     raise
@@ -307,6 +314,17 @@ class _TaskRun:
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
         return count
+
+    def _feed_part(
+        self, source: Lines | Columns, part: Part | Rows, tp: Any, target: _core.Context[Any]
+    ) -> int:
+        if isinstance(source, Columns):
+            assert isinstance(part, Rows)
+            batches = open_batches(source, part, tp)
+            return _core.feed_batches(batches, codec_of(tp), target, not source.ours)
+        assert isinstance(part, Part)
+        codec = codec_for(source, part, tp)
+        return _core.feed_lines(open_lines(source, part), codec, target, not source.ours)
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
         count = 0
@@ -326,10 +344,10 @@ class _TaskRun:
     def _bundles(self) -> Iterator[Bundle]:
         for table, path, output in self.outputs:
             try:
-                index, names = output.finish()
+                index, names, zones = output.finish()
             except OSError as error:
                 raise OutputError(f"cannot write {path}: {reason(error)}") from None
-            yield Bundle(table.name, path, index, tuple(names))
+            yield Bundle(table.name, path, index, tuple(names), zones)
 
     def _counters(self, read: int, targets: list[_core.Context[Any]]) -> dict[str, int]:
         counters = dict(self.state.counters) | self.skips.counters()
@@ -363,6 +381,12 @@ def _handler(joiner: Any, entry: Input) -> tuple[str, Any]:
     assert entry.handler is not None
     method = getattr(joiner, entry.handler)
     return ("do", method) if entry.batch_size is None else ("do_batch", (method, entry.batch_size))
+
+
+def _frame_bytes(table: Table) -> int:
+    if table.format.has_columns:
+        return frame_bytes(table)
+    return min(FRAME_BYTES, table.max_shard_bytes or FRAME_BYTES)
 
 
 def _combine(table: Table) -> tuple[list[int], list[Any], int] | None:

@@ -93,6 +93,8 @@ enum Format {
         rows: Box<Delimited>,
         foreign: bool,
     },
+    /// Columns, and no lines.
+    Arrow,
 }
 
 #[pymethods]
@@ -143,6 +145,7 @@ impl Codec {
                 let rows = Box::new(Delimited::new(parser, &shape));
                 Format::Csv { rows, foreign }
             }
+            "arrow" => Format::Arrow,
             other => return Err(PyValueError::new_err(format!("unknown format `{other}`"))),
         };
         let plain = matches!(format, Format::Text { own: None } | Format::Foreign { .. });
@@ -181,6 +184,11 @@ impl Codec {
 }
 
 impl Codec {
+    /// Whether records stand in columns rather than in lines.
+    pub fn is_arrow(&self) -> bool {
+        matches!(self.format, Format::Arrow)
+    }
+
     /// Whether a line without text holds no record.
     pub fn skips_blank(&self) -> bool {
         matches!(
@@ -302,6 +310,7 @@ impl Codec {
                 }
                 Ok(())
             }
+            (Format::Arrow, _) => Err(no_lines()),
         }
     }
 
@@ -353,8 +362,14 @@ impl Codec {
                 })?;
                 rows::record(py, shape, &read.columns, 0)
             }
+            (Format::Arrow, _) => Err(no_lines()),
         }
     }
+}
+
+#[cold]
+fn no_lines() -> PyErr {
+    PyValueError::new_err("expected a format of lines, got arrow, which has columns")
 }
 
 fn read_fields<'py>(py: Python<'py>, class: &Class, line: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -27,7 +27,7 @@ impl Frames {
                 Frames::Zstd(Box::new(compressor))
             }
             "gzip" => Frames::Gzip(Compression::new(level.cast_unsigned())),
-            other => return Err(PyValueError::new_err(format!("unknown codec `{other}`"))),
+            other => return Err(unknown_codec(other)),
         })
     }
 
@@ -49,6 +49,11 @@ impl Frames {
         }
         Ok(())
     }
+}
+
+#[cold]
+pub fn unknown_codec(codec: &str) -> PyErr {
+    PyValueError::new_err(format!("unknown codec `{codec}`"))
 }
 
 /// One frame of `raw`; of nothing, the content of a valid empty file.

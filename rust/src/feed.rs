@@ -9,12 +9,15 @@ use triomphe::Arc;
 
 use crate::cell::GilCell;
 use crate::codec::{Codec, Shape};
-use crate::columns::column::{Batch, Column, Origin, Span, Text, Values};
+use crate::columns::column::{self, Batch, Column, Origin, Span, Text, Values};
 use crate::columns::parse::FieldSpec;
 use crate::columns::{rows, txt};
 use crate::context::Context;
+use crate::ipc::batches::Batches;
 use crate::lines::{Block, LineReader, Lines};
 use crate::ops::csv::Bad;
+use crate::state::TaskState;
+use crate::value::Kind;
 
 /// Passes the record on every line to `target`; returns how many there were. With `lenient`, a
 /// line that does not parse is counted as a parse error and left out.
@@ -36,7 +39,7 @@ pub fn feed_lines(
     let mut count = 0;
     while let Some((position, line, record)) = next_record(py, &mut lines, codec)? {
         let line = lines.bytes(line);
-        count += pass_on(py, codec, target, position, line, record, lenient)?;
+        count += pass_on(py, codec, target, position, Some(line), record, lenient)?;
     }
     Ok(count)
 }
@@ -46,7 +49,7 @@ fn pass_on(
     codec: &Codec,
     target: &Context,
     position: u64,
-    line: &[u8],
+    line: Option<&[u8]>,
     record: PyResult<Bound<'_, PyAny>>,
     lenient: bool,
 ) -> PyResult<u64> {
@@ -86,7 +89,15 @@ fn feed_blocks(
                 continue;
             }
             let record = codec.decode(py, line);
-            count += pass_on(py, codec, target, line_position, line, record, lenient)?;
+            count += pass_on(
+                py,
+                codec,
+                target,
+                line_position,
+                Some(line),
+                record,
+                lenient,
+            )?;
         }
     }
     Ok(count)
@@ -121,12 +132,12 @@ fn read_block(block: &Block, codec: &Codec, crlf: bool) -> (Batch, Vec<Span>) {
     let batch = Batch {
         rows: parsed.rows,
         columns: parsed.columns,
-        origin: Some(Origin {
+        origin: Some(Origin::Block(column::Lines {
             data: Arc::clone(data),
             base: *base,
             lines: whole,
             starts: None,
-        }),
+        })),
     };
     (batch, parsed.odd)
 }
@@ -145,7 +156,7 @@ fn feed_rows(
         if lenient {
             state.bad_row(py, rows, row, &bad)?;
             let line = rows.columns[0].text().get(row);
-            return state.bad_line(py, PyValueError::new_err(bad.why), line);
+            return state.bad_line(py, PyValueError::new_err(bad.why), Some(line));
         }
         state.at(rows, row);
         Err(PyValueError::new_err(bad.why))
@@ -178,15 +189,98 @@ fn next_batch(
             data: Arc::clone(&data),
             spans,
         }))],
-        origin: Some(Origin {
+        origin: Some(Origin::Block(column::Lines {
             data,
             base,
             lines: None,
             starts: None,
-        }),
+        })),
     };
     let batch = csv.records(py, &rows, &codec.shape, on_bad)?;
     Ok(Some((base, batch)))
+}
+
+/// Passes the record in every row to `target`; returns how many there were. With `lenient`, a row
+/// that does not parse is counted as a parse error and left out.
+#[pyfunction]
+pub fn feed_batches(
+    batches: &Batches,
+    codec: &Bound<'_, Codec>,
+    target: &Context,
+    lenient: bool,
+) -> PyResult<u64> {
+    let py = codec.py();
+    let mut reader = batches.reader(py)?;
+    let state = target.state();
+    let mut count = 0;
+    while let Some(window) = reader.next(codec)? {
+        state.position.store(window.number, Relaxed);
+        count += match reader.batch(py, &window) {
+            Ok(batch) => feed_batch(codec, &batch, target, lenient)?,
+            Err(error) if !lenient => return Err(error),
+            // Some row is to blame: each is read by itself.
+            Err(_) => window.each().try_fold(0, |count, row| {
+                state.position.store(row.number, Relaxed);
+                match reader.batch(py, &row) {
+                    Ok(batch) => Ok(count + feed_batch(codec, &batch, target, lenient)?),
+                    Err(error) => state.bad_line(py, error, None).map(|()| count),
+                }
+            })?,
+        };
+    }
+    Ok(count)
+}
+
+fn feed_batch(
+    codec: &Bound<'_, Codec>,
+    batch: &Batch,
+    target: &Context,
+    lenient: bool,
+) -> PyResult<u64> {
+    let (py, codec) = (codec.py(), codec.get());
+    if !target.takes_batches() {
+        let mut count = 0;
+        for row in 0..batch.rows {
+            let position = batch.position(row).unwrap_or(0);
+            let record = rows::record(py, &codec.shape, &batch.columns, row);
+            count += pass_on(py, codec, target, position, None, record, lenient)?;
+        }
+        return Ok(count);
+    }
+    let mut count = batch.rows;
+    if lenient && let Some(good) = readable(py, codec, batch, target.state())? {
+        count = good.len();
+        target.pass_on_batch(py, &batch.gather(&good))?;
+    } else {
+        target.pass_on_batch(py, batch)?;
+    }
+    Ok(count as u64)
+}
+
+/// The rows whose JSON can be read, if they are not all of them; the others are counted as parse
+/// errors. All other values were read on their way into the columns.
+fn readable(
+    py: Python<'_>,
+    codec: &Codec,
+    batch: &Batch,
+    state: &TaskState,
+) -> PyResult<Option<Vec<u32>>> {
+    let fields = codec.shape.fields().zip(&batch.columns);
+    let json = fields.filter(|(field, _)| matches!(field.kind, Kind::Json { .. }));
+    let json: Vec<_> = json.collect();
+    let mut good = Vec::new();
+    for row in 0..batch.rows {
+        let mut values = json.iter();
+        match values.try_for_each(|(field, column)| rows::value(py, *field, column, row).map(drop))
+        {
+            Ok(()) => good.push(row as u32),
+            Err(error) => {
+                state.at(batch, row);
+                state.bad_line(py, error, None)?;
+            }
+        }
+    }
+    Ok((good.len() < batch.rows).then_some(good))
 }
 
 /// Passes every record of an iterable to `target`, the first of them at position `start`.

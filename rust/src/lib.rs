@@ -3,6 +3,7 @@
 
 mod bundle;
 mod cell;
+mod checksum;
 mod codec;
 mod columns;
 mod compress;
@@ -16,6 +17,7 @@ mod feed;
 mod frames;
 mod grouping;
 mod groups;
+mod ipc;
 mod joint;
 mod json;
 mod lines;
@@ -33,14 +35,22 @@ mod swap;
 mod text;
 mod unzstd;
 mod value;
+mod written;
 
 use pyo3::prelude::*;
 
 // Shared state is guarded by the GIL (see `cell`), so the module asks for it to be kept.
 #[pymodule(gil_used = true)]
 mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
+
+    use crate::ipc::message::END;
+
     #[pymodule_export]
     use crate::bundle::concat;
+    #[pymodule_export]
+    use crate::checksum::{checksum, checksum_of};
     #[pymodule_export]
     use crate::codec::Codec;
     #[pymodule_export]
@@ -54,9 +64,17 @@ mod _core {
     #[pymodule_export]
     use crate::cuts::csv_cuts;
     #[pymodule_export]
-    use crate::feed::{RecordReader, feed_lines, feed_positioned, feed_records};
+    use crate::feed::{RecordReader, feed_batches, feed_lines, feed_positioned, feed_records};
     #[pymodule_export]
     use crate::frames::frame_starts;
+    #[pymodule_export]
+    use crate::ipc::batches::{BatchRecords, Batches};
+    #[pymodule_export]
+    use crate::ipc::check::check_arrow;
+    #[pymodule_export]
+    use crate::ipc::layout::arrow_head;
+    #[pymodule_export]
+    use crate::ipc::stream::arrow_blocks;
     #[pymodule_export]
     use crate::joint::Joint;
     #[pymodule_export]
@@ -75,4 +93,10 @@ mod _core {
     use crate::swap::swap;
     #[pymodule_export]
     use crate::unzstd::Unzstd;
+
+    /// What a stream of Arrow messages ends with.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("ARROW_END", PyBytes::new(module.py(), &END))
+    }
 }

@@ -1,4 +1,4 @@
-//! One table as one task writes it: record to shard, record to line, lines to frames.
+//! One table as one task writes it: combining, and which shard a record belongs to.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,31 +7,27 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::bundle::Bundle;
 use crate::cell::GilCell;
 use crate::codec::Codec;
 use crate::columns::column::Batch;
-use crate::columns::encode::Encoder;
 use crate::columns::pending::Pending;
 use crate::columns::rows;
-use crate::compress::Frames;
 use crate::grouping::{Grouping, Out};
 use crate::order::Order;
 use crate::sharding::{Place, Sharding};
+use crate::written::{Limits, Written};
 
 /// Records that Python writes one by one are combined so many at a time.
 const PENDING: usize = 1024;
 const PENDING_BYTES: usize = 1 << 20;
-/// So many rows of columns are encoded at a time.
-const PART: usize = 8192;
 
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Output {
     /// The write in messages: "write counts".
     pub step: Py<PyString>,
     codec: Py<Codec>,
-    /// How rows of columns are written, where that needs no Python.
-    encoder: Option<Encoder>,
+    /// Whether rows of columns are written without Python.
+    native: bool,
     sharding: Sharding,
     pub combined: bool,
     state: GilCell<State>,
@@ -44,7 +40,7 @@ struct State {
 
 /// Where sharded records go.
 struct Sink {
-    bundle: Bundle,
+    written: Written,
     names: HashMap<String, u32>,
     /// The shards of the rows at hand, and those rows in their order.
     shards: Vec<u32>,
@@ -87,7 +83,12 @@ impl Output {
     ) -> PyResult<Self> {
         let py = plain_key.py();
         let sharding = Sharding::new(&table, shards, key, custom, kept, plain_key.unbind())?;
-        let frames = Frames::new(compression, level)?;
+        let limits = Limits {
+            frame_bytes,
+            budget,
+        };
+        let written = Written::new(codec.get(), path, (compression, level), limits)?;
+        let native = written.is_native();
         let step = PyString::new(py, &format!("write {table}")).unbind();
         let shape = &codec.get().shape;
         let combine = match combine {
@@ -105,7 +106,7 @@ impl Output {
         let combined = combine.is_some();
         let state = State {
             sink: Sink {
-                bundle: Bundle::new(path, frames, frame_bytes, budget),
+                written,
                 names: HashMap::new(),
                 shards: Vec::new(),
                 order: Order::default(),
@@ -114,7 +115,7 @@ impl Output {
         };
         Ok(Self {
             step,
-            encoder: codec.get().encoder(),
+            native,
             codec,
             sharding,
             combined,
@@ -130,17 +131,18 @@ impl Output {
     /// The system's code for the failure that broke the bundle, or None.
     #[getter]
     fn broken(&self, py: Python<'_>) -> PyResult<Option<i32>> {
-        Ok(self.state.borrow_mut(py)?.sink.bundle.broken)
+        Ok(self.state.borrow_mut(py)?.sink.written.broken())
     }
 
     /// Writes out what is buffered. Returns the index, as packed little-endian entries of
-    /// `(shard u32, records u32, offset u64, stored u64, raw u64)`, and the names of custom shards
-    /// in the order of their numbers.
-    fn finish<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Vec<String>)> {
+    /// `(shard u32, records u32, offset u64, stored u64, raw u64)`, the names of custom shards in
+    /// the order of their numbers, and for each column of Arrow which datetimes there were.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Finished<'py>> {
         let mut state = self.state.borrow_mut(py)?;
         let sink = &mut state.sink;
         let mut index = Vec::new();
-        for frame in sink.bundle.finish()? {
+        let (frames, zones) = sink.written.finish()?;
+        for frame in frames {
             index.extend_from_slice(&frame.shard.to_le_bytes());
             index.extend_from_slice(&frame.records.to_le_bytes());
             index.extend_from_slice(&frame.offset.to_le_bytes());
@@ -151,9 +153,12 @@ impl Output {
         for (name, at) in sink.names.drain() {
             names[at as usize] = name;
         }
-        Ok((PyBytes::new(py, &index), names))
+        Ok((PyBytes::new(py, &index), names, PyBytes::new(py, zones)))
     }
 }
+
+/// The index of a bundle, the names of its shards, and its datetimes.
+type Finished<'py> = (Bound<'py, PyBytes>, Vec<String>, Bound<'py, PyBytes>);
 
 /// Why a batch was not written, and the row to blame where it is one of the batch's.
 pub struct BatchFailure {
@@ -200,7 +205,7 @@ impl Output {
 
     /// Whether records had better come in batches.
     pub fn takes_batches(&self) -> bool {
-        self.encoder.is_some() && (self.combined || !self.sharding.asks_python())
+        self.native && (self.combined || !self.sharding.asks_python())
     }
 
     /// Writes records that stand in columns.
@@ -343,58 +348,19 @@ impl Output {
     /// Writes the rows of a batch to the shards that `sink.shards` tells.
     fn encode(&self, py: Python<'_>, sink: &mut Sink, batch: &Batch) -> Result<(), BatchFailure> {
         let Sink {
-            bundle,
+            written,
             shards,
             order,
             ..
         } = sink;
-        if let Some(encoder) = &self.encoder {
-            let written = py.detach(|| {
-                // Shard by shard, so that one buffer after the other is near; and a part of the rows
-                // at a time, so that all of them are.
-                for (number, part) in shards.chunks(PART).enumerate() {
-                    let first = number * PART;
-                    let pushed = order.each(part, |shard, rows| {
-                        bundle.push_rows(shard, rows, |row, lines| {
-                            encoder.write(batch, first + row as usize, lines)?;
-                            lines.push(b'\n');
-                            Ok(())
-                        })
-                    });
-                    pushed.map_err(|(row, error)| BatchFailure {
-                        error,
-                        row: row.map(|row| first + row as usize),
-                    })?;
-                }
-                Ok(())
-            });
-            return written;
-        }
-        let codec = self.codec.get();
-        for (row, &shard) in shards.iter().enumerate() {
-            let record = rows::record(py, &codec.shape, &batch.columns, row)?;
-            let pushed = bundle.push(shard, |lines| {
-                codec.encode(&record, lines)?;
-                lines.push(b'\n');
-                Ok(())
-            });
-            pushed.map_err(|error| BatchFailure {
-                error,
-                row: Some(row),
-            })?;
-        }
-        Ok(())
+        written.push_batch(py, shards, order, self.codec.get(), batch)
     }
 
     fn add(&self, record: &Bound<'_, PyAny>, place: Place) -> PyResult<()> {
         let mut state = self.state.borrow_mut(record.py())?;
         let sink = &mut state.sink;
         let at = sink.number(place);
-        sink.bundle.push(at, |lines| {
-            self.codec.get().encode(record, lines)?;
-            lines.push(b'\n');
-            Ok(())
-        })
+        sink.written.push(at, self.codec.get(), record)
     }
 
     /// # Errors
@@ -410,7 +376,7 @@ impl Output {
         let mut state = self.state.borrow_mut(shard.py())?;
         self.settle_groups(shard.py(), &mut state)?;
         let at = state.sink.number(place);
-        state.sink.bundle.close(at)?;
+        state.sink.written.close(at)?;
         Ok(())
     }
 }

@@ -157,13 +157,14 @@ impl TaskState {
         self.count_error(py, self.position.load(Relaxed), message)
     }
 
-    /// Counts a line of the input, at the task's position, that failed to parse.
+    /// Counts a record of the input, at the task's position, that failed to parse, with its line if
+    /// it stands on one.
     ///
     /// # Errors
     /// As `parse_error`.
-    pub fn bad_line(&self, py: Python<'_>, error: PyErr, line: &[u8]) -> PyResult<()> {
+    pub fn bad_line(&self, py: Python<'_>, error: PyErr, line: Option<&[u8]>) -> PyResult<()> {
         let message = message_of(py, error)?;
-        self.count_broken(py, self.position.load(Relaxed), message, Some(line))
+        self.count_broken(py, self.position.load(Relaxed), message, line)
     }
 
     fn count_error(&self, py: Python<'_>, position: u64, message: String) -> PyResult<()> {

@@ -9,27 +9,22 @@ use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::ffi::FFI_ArrowSchema;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use crate::columns::column::{Column, Span, Text, Values};
-use crate::columns::rows::{BEYOND, value};
+use crate::columns::rows::BEYOND;
 use crate::columns::schema::Field;
 use crate::columns::times::{parse_date, parse_datetime};
 use crate::json;
+use crate::text::decode_utf8;
 use crate::value::{Kind, Plain, explained, refused, utf8};
 
-/// The type of a column's array. Of its values, only the first datetime matters: whether it has an
-/// offset from UTC.
-pub fn data_type(
-    py: Python<'_>,
-    field: Field<'_>,
-    column: &Column,
-    rows: usize,
-) -> PyResult<DataType> {
-    Ok(match field.kind {
+/// The type of a field's array. `aware` says whether its datetimes have an offset from UTC.
+pub fn data_type(field: Field<'_>, aware: bool) -> DataType {
+    match field.kind {
         Kind::Str | Kind::Json { .. } => DataType::Utf8,
         Kind::Bytes => DataType::Binary,
         Kind::Int => DataType::Int64,
@@ -40,13 +35,27 @@ pub fn data_type(
             Plain::EnumInt => DataType::Int64,
             Plain::Date => DataType::Date32,
             Plain::Datetime => {
-                let first = (0..rows).find(|&row| !column.is_null(row));
-                let first = first.map(|row| parsed(py, field, column, row, parse_datetime));
-                let aware = first.transpose()?.is_some_and(|(_, aware)| aware);
                 DataType::Timestamp(TimeUnit::Microsecond, aware.then(|| "UTC".into()))
             }
         },
-    })
+    }
+}
+
+/// The type of a column's array. Of its values, only the first datetime matters.
+pub fn column_type(
+    py: Python<'_>,
+    field: Field<'_>,
+    column: &Column,
+    rows: usize,
+) -> PyResult<DataType> {
+    let mut aware = false;
+    if let Kind::Via { plain, .. } = field.kind
+        && *plain == Plain::Datetime
+        && let Some(row) = (0..rows).find(|&row| !column.is_null(row))
+    {
+        (_, aware) = parsed_at(py, field, column, row, parse_datetime)?;
+    }
+    Ok(data_type(field, aware))
 }
 
 pub fn array(
@@ -55,7 +64,7 @@ pub fn array(
     column: &Arc<Column>,
     rows: usize,
 ) -> PyResult<ArrayData> {
-    let data_type = data_type(py, field, column, rows)?;
+    let data_type = column_type(py, field, column, rows)?;
     let buffers = match (&column.values, &data_type) {
         // SAFETY: the ints are the column's.
         (Values::Int(ints), _) => vec![unsafe { shared(&ints[..rows], column.clone()) }],
@@ -67,19 +76,17 @@ pub fn array(
         }
         (Values::Text(_), DataType::Int64) => {
             vec![each(column, rows, |row| {
-                parsed(py, field, column, row, |text| {
-                    str::from_utf8(text).ok()?.parse::<i64>().ok()
-                })
+                parsed_at(py, field, column, row, parse_int)
             })?]
         }
         (Values::Text(_), DataType::Date32) => {
             vec![each(column, rows, |row| {
-                parsed(py, field, column, row, parse_date)
+                parsed_at(py, field, column, row, parse_date)
             })?]
         }
         (Values::Text(_), DataType::Timestamp(_, zone)) => {
             vec![each(column, rows, |row| {
-                let (micros, aware) = parsed(py, field, column, row, parse_datetime)?;
+                let (micros, aware) = parsed_at(py, field, column, row, parse_datetime)?;
                 if aware == zone.is_some() {
                     return Ok(micros);
                 }
@@ -181,34 +188,81 @@ fn each<T: ArrowNativeType>(
     Ok(Buffer::from_vec(values.collect::<PyResult<Vec<T>>>()?))
 }
 
-/// What a text says. If it is written otherwise than Gaia does it, its Python value knows.
-fn parsed<T>(
+fn parsed_at<T>(
     py: Python<'_>,
     field: Field<'_>,
     column: &Column,
     row: usize,
     parse: impl Fn(&[u8]) -> Option<T>,
 ) -> PyResult<T> {
-    if let Some(parsed) = parse(column.text().get(row)) {
+    let parsed = parsed(py, field, column.text().get(row), parse);
+    parsed.map_err(|error| at_row(row, error, py))
+}
+
+/// What a text says. If it is written otherwise than Gaia does it, its Python value knows.
+fn parsed<T>(
+    py: Python<'_>,
+    field: Field<'_>,
+    text: &[u8],
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> PyResult<T> {
+    if let Some(parsed) = parse(text) {
         return Ok(parsed);
     }
-    let explain = |error| at_row(row, error, py);
-    let object = value(py, field, column, row).map_err(explain)?;
-    let Kind::Via { encode, .. } = field.kind else {
+    let Kind::Via { encode, decode, .. } = field.kind else {
         unreachable!("only what goes via a conversion is parsed");
     };
+    let object = decode_utf8(py, text).and_then(|text| decode.bind(py).call1((text,)));
+    let object = object.map_err(|error| explained(field.label, error, py))?;
     let text = json::converted(encode, field.label, &object)?.str()?;
     let parsed = parse(utf8(field.label, &text)?);
-    parsed.ok_or_else(|| explain(refused(field.label, BEYOND)))
+    parsed.ok_or_else(|| refused(field.label, BEYOND))
+}
+
+fn parse_int(text: &[u8]) -> Option<i64> {
+    str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The number that a date, a datetime or an enum of ints is in Arrow, from its text; of a datetime,
+/// also whether it has an offset from UTC.
+pub fn number_of_text(
+    py: Python<'_>,
+    field: Field<'_>,
+    text: &[u8],
+) -> PyResult<(i64, Option<bool>)> {
+    let Kind::Via { plain, .. } = field.kind else {
+        unreachable!("a field of numbers");
+    };
+    Ok(match plain {
+        Plain::Date => (parsed(py, field, text, parse_date)?.into(), None),
+        Plain::Datetime => {
+            let (micros, aware) = parsed(py, field, text, parse_datetime)?;
+            (micros, Some(aware))
+        }
+        Plain::EnumInt | Plain::EnumStr => (parsed(py, field, text, parse_int)?, None),
+    })
+}
+
+/// As `number_of_text`, from the value.
+pub fn number_of(field: Field<'_>, value: &Bound<'_, PyAny>) -> PyResult<(i64, Option<bool>)> {
+    let Kind::Via { encode, .. } = field.kind else {
+        unreachable!("a field of numbers");
+    };
+    let text = json::converted(encode, field.label, value)?.str()?;
+    number_of_text(value.py(), field, utf8(field.label, &text)?)
 }
 
 pub fn schema_capsule<'py>(
     py: Python<'py>,
     field: &arrow_schema::Field,
 ) -> PyResult<Bound<'py, PyCapsule>> {
-    let schema = FFI_ArrowSchema::try_from(field);
-    let schema = schema.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let schema = FFI_ArrowSchema::try_from(field).map_err(invalid)?;
     PyCapsule::new_with_value(py, schema, c"arrow_schema")
+}
+
+#[cold]
+pub fn invalid(error: ArrowError) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }
 
 pub fn array_capsule<'py>(py: Python<'py>, array: &ArrayData) -> PyResult<Bound<'py, PyCapsule>> {

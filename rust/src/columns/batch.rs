@@ -44,7 +44,7 @@ impl PyBatch {
 
     fn data_type(&self, py: Python<'_>) -> PyResult<DataType> {
         let fields = self.fields().map(|(field, column)| {
-            let data_type = arrow::data_type(py, field, column, self.rows)?;
+            let data_type = arrow::column_type(py, field, column, self.rows)?;
             Ok(arrow_schema::Field::new(
                 field.name,
                 data_type,
@@ -238,7 +238,7 @@ impl PyColumn {
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         let field = self.field();
-        let data_type = arrow::data_type(py, field, &self.column, self.rows)?;
+        let data_type = arrow::column_type(py, field, &self.column, self.rows)?;
         let schema = arrow_schema::Field::new(field.name, data_type, field.optional);
         arrow::schema_capsule(py, &schema)
     }

@@ -11,27 +11,35 @@ use triomphe::Arc;
 use crate::columns::arrow::at_row;
 use crate::columns::column::{Column, Span, Values};
 use crate::columns::from_python::{lossy, other_type};
+use crate::columns::memory::{bits, bytes, number, number_at};
 use crate::columns::numbers::{Misfit, Number, Numbers};
 use crate::columns::rows::{self, push_null, room};
 use crate::columns::schema::Field;
 use crate::columns::times::{write_date, write_datetime};
 use crate::text::decode_utf8;
-use crate::value::{Kind, Plain, explained, refused};
+use crate::value::{Kind, Plain, explained, mismatch, refused};
 
-/// An array that goes into a column.
+/// Rows of an array that go into a column.
 pub struct Chunk<'a> {
     py: Python<'a>,
     field: Field<'a>,
     schema: &'a Schema,
     array: &'a Array,
+    /// Where the rows begin in the array's buffers, and how many they are.
+    first: usize,
+    len: usize,
     nulls: Option<Vec<bool>>,
     /// How many rows the column has before.
     start: usize,
+    /// The number of the first row in messages.
+    named: usize,
 }
 
 type Write<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> PyResult<()> + 'a>;
 
 impl<'a> Chunk<'a> {
+    /// The whole of an array, for a column of `start` rows.
+    ///
     /// # Safety
     /// The array is alive and as the schema says.
     pub unsafe fn new(
@@ -41,32 +49,73 @@ impl<'a> Chunk<'a> {
         array: &'a Array,
         start: usize,
     ) -> PyResult<Self> {
+        let first = array.offset();
+        // SAFETY: as the caller promises.
+        unsafe {
+            Self::part(
+                py,
+                field,
+                schema,
+                array,
+                first..first + array.len(),
+                start,
+                start,
+            )
+        }
+    }
+
+    /// Rows of an array, counted from the start of its buffers, for a column of `start` rows. `named`
+    /// is the number of the first in messages.
+    ///
+    /// # Safety
+    /// The array is alive and as the schema says, and has these rows.
+    pub unsafe fn part(
+        py: Python<'a>,
+        field: Field<'a>,
+        schema: &'a Schema,
+        array: &'a Array,
+        rows: Range<usize>,
+        start: usize,
+        named: usize,
+    ) -> PyResult<Self> {
         let valid = match schema.format() {
-            "n" => Some(vec![false; array.len()]),
+            "n" => Some(vec![false; rows.len()]),
             _ if array.null_count() == 0 || array.num_buffers() == 0 => None,
             _ if array.buffer(0).is_null() => None,
             // SAFETY: the first buffer has a bit for every row, where it is there.
-            _ => Some(unsafe { bits(array, 0) }),
+            _ => Some(unsafe { bits(array, 0, rows.clone()) }),
         };
         let chunk = Self {
             py,
             field,
             schema,
             array,
+            first: rows.start,
+            len: rows.len(),
             nulls: valid.map(|valid| valid.iter().map(|valid| !valid).collect()),
             start,
+            named,
         };
         if let (Some(row), false) = (chunk.rows().find(|&row| chunk.is_null(row)), field.optional) {
-            // Refused as any value of another type.
-            let none = py.None().into_bound(py);
-            rows::push(field, &none, &mut rows::empty(field.kind), 0)
-                .map_err(|error| at_row(start + row, error, py))?;
+            chunk.refuse_none(row)?;
         }
         Ok(chunk)
     }
 
+    /// Refuses None as any value of another type.
+    #[cold]
+    fn refuse_none(&self, row: usize) -> PyResult<()> {
+        let none = self.py.None().into_bound(self.py);
+        let refused = match self.field.kind {
+            // None is a value of JSON, but not of Arrow's text.
+            Kind::Json { .. } => Err(mismatch(self.field.label, "JSON", &none)),
+            kind => rows::push(self.field, &none, &mut rows::empty(kind), 0),
+        };
+        refused.map_err(|error| at_row(self.named + row, error, self.py))
+    }
+
     fn rows(&self) -> Range<usize> {
-        0..self.array.len()
+        0..self.len
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -81,7 +130,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn refused(&self, row: usize, why: &str) -> PyErr {
-        at_row(self.start + row, refused(self.field.label, why), self.py)
+        at_row(self.named + row, refused(self.field.label, why), self.py)
     }
 
     /// Appends the rows to a column of `start` rows.
@@ -122,9 +171,45 @@ impl<'a> Chunk<'a> {
     fn append_encoded(&self, column: &mut Column) -> PyResult<()> {
         let values = self.schema.dictionary().zip(self.array.dictionary());
         let (schema, values) = values.ok_or_else(|| self.other_type())?;
+        let keys = self.ints()?;
         let mut dictionary = rows::empty(self.field.kind);
-        // SAFETY: the dictionary lives as long as the array, and is as its own schema says.
-        unsafe { Chunk::new(self.py, self.field, schema, values, 0)? }.append(&mut dictionary)?;
+        // A null among the values counts only in rows that stand for it.
+        let field = Field {
+            optional: true,
+            ..self.field
+        };
+        let mut learn = |first: usize, count: usize, known: usize| {
+            let first = values.offset() + first;
+            let rows = first..first + count;
+            // SAFETY: the dictionary lives as long as the array, and is as its own schema says.
+            let part = unsafe { Chunk::part(self.py, field, schema, values, rows, known, known)? };
+            part.append(&mut dictionary)
+        };
+        // Of a dictionary that is larger than these rows, what they use is enough.
+        let partly = values.len() > self.len;
+        let mut used = Vec::new();
+        if partly {
+            let shown = self.rows().filter(|&row| !self.is_null(row));
+            used.extend(shown.filter_map(|row| usize::try_from(keys[row]).ok()));
+            used.retain(|&key| key < values.len());
+            used.sort_unstable();
+            used.dedup();
+            let mut known = 0;
+            for run in used.chunk_by(|key, next| key + 1 == *next) {
+                learn(run[0], run.len(), known)?;
+                known += run.len();
+            }
+        } else {
+            learn(0, values.len(), 0)?;
+        }
+        let place = |key: i64| {
+            let key = usize::try_from(key).ok()?;
+            if partly {
+                used.binary_search(&key).ok()
+            } else {
+                (key < values.len()).then_some(key)
+            }
+        };
         if let (Values::Text(text), Values::Text(from)) =
             (&mut column.values, &mut dictionary.values)
         {
@@ -135,17 +220,17 @@ impl<'a> Chunk<'a> {
             }
             data.extend_from_slice(&from.data);
         }
-        let keys = self.ints()?;
         for row in self.rows() {
             let at = self.start + row;
             if self.is_null(row) {
                 push_null(column, at);
                 continue;
             }
-            let key = usize::try_from(keys[row])
-                .ok()
-                .filter(|&key| key < values.len());
+            let key = place(keys[row]);
             let key = key.ok_or_else(|| self.refused(row, "there is no such dictionary value"))?;
+            if dictionary.is_null(key) && !self.field.optional {
+                self.refuse_none(row)?;
+            }
             match (&mut column.values, &dictionary.values) {
                 (Values::Text(text), Values::Text(from)) => {
                     text.spans.push(from.spans[key]);
@@ -160,7 +245,7 @@ impl<'a> Chunk<'a> {
     /// Writes a row's text as a column of this field holds it.
     fn writer(&self) -> PyResult<Write<'_>> {
         Ok(match self.field.kind {
-            Kind::Str => {
+            Kind::Str | Kind::Json { .. } => {
                 let text = self.texts(["u", "U", "vu"])?;
                 Box::new(move |row, out| {
                     let text = str::from_utf8(text(row));
@@ -226,7 +311,7 @@ impl<'a> Chunk<'a> {
     fn check(&self, row: usize, decode: &Py<PyAny>, text: &[u8]) -> PyResult<()> {
         let decoded = decode_utf8(self.py, text).and_then(|text| decode.call1(self.py, (text,)));
         let explain = |error| explained(self.field.label, error, self.py);
-        let decoded = decoded.map_err(|error| at_row(self.start + row, explain(error), self.py));
+        let decoded = decoded.map_err(|error| at_row(self.named + row, explain(error), self.py));
         decoded.map(drop)
     }
 
@@ -235,18 +320,16 @@ impl<'a> Chunk<'a> {
         // SAFETY: the second buffer has a number, or a bit, for every row.
         let read = unsafe {
             let first = if number == Number::Bool {
-                truths = bits(self.array, 1);
+                truths = bits(self.array, 1, self.first..self.first + self.len);
                 truths.as_ptr().cast()
             } else {
-                self.array
-                    .buffer(1)
-                    .add(self.array.offset() * number.size())
+                self.array.buffer(1).add(self.first * number.size())
             };
             Numbers {
                 number,
                 first,
                 stride: number.size().cast_signed(),
-                len: self.array.len(),
+                len: self.len,
             }
             .append(self.nulls.as_deref(), values)
         };
@@ -277,7 +360,7 @@ impl<'a> Chunk<'a> {
             .iter()
             .position(|&format| format == self.schema.format());
         let format = format.ok_or_else(|| self.other_type())?;
-        let (array, first) = (self.array, self.array.offset());
+        let (array, first) = (self.array, self.first);
         // SAFETY: for every row, the second buffer has an offset, and another one for the end of
         // the last, or a view; where texts stand, the buffer they stand in has them.
         Ok(unsafe {
@@ -304,54 +387,4 @@ impl<'a> Chunk<'a> {
             }
         })
     }
-}
-
-/// The bits of a buffer of an array, one for every row.
-///
-/// # Safety
-/// There are so many.
-unsafe fn bits(array: &Array, buffer: usize) -> Vec<bool> {
-    let bits = array.buffer(buffer);
-    let bit = |row| {
-        let at = array.offset() + row;
-        // SAFETY: as the caller promises.
-        let byte = unsafe { bits.add(at / 8).read() };
-        byte >> (at % 8) & 1 == 1
-    };
-    (0..array.len()).map(bit).collect()
-}
-
-/// # Safety
-/// The buffer has such a number.
-unsafe fn number_at<T>(buffer: *const u8, index: usize) -> T {
-    // SAFETY: as the caller promises.
-    unsafe { buffer.cast::<T>().add(index).read_unaligned() }
-}
-
-/// # Safety
-/// The buffer has so many bytes from `start` on, and lives as long as they are used; without any,
-/// it may be null.
-unsafe fn bytes<'a>(buffer: *const u8, start: usize, len: usize) -> &'a [u8] {
-    if len == 0 {
-        return b"";
-    }
-    // SAFETY: as the caller promises.
-    unsafe { std::slice::from_raw_parts(buffer.add(start), len) }
-}
-
-fn number(format: &str) -> Option<Number> {
-    Some(match format {
-        "c" => Number::I8,
-        "s" => Number::I16,
-        "i" => Number::I32,
-        "l" => Number::I64,
-        "C" => Number::U8,
-        "S" => Number::U16,
-        "I" => Number::U32,
-        "L" => Number::U64,
-        "f" => Number::F32,
-        "g" => Number::F64,
-        "b" => Number::Bool,
-        _ => return None,
-    })
 }

@@ -299,9 +299,20 @@ pub struct Batch {
     pub origin: Option<Origin>,
 }
 
-/// The block of input that a batch was made of.
+/// What a batch was made of.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub enum Origin {
+    Block(Lines),
+    /// Rows of a table, the first of them number `first` of the file: all that follow it, or some.
+    Rows {
+        first: u64,
+        picked: Option<Vec<u32>>,
+    },
+}
+
+/// Lines of a block of input.
+#[derive(Clone, Debug)]
+pub struct Lines {
     /// Texts may still stand in it.
     pub data: Arc<Vec<u8>>,
     /// The position in the file of its first byte.
@@ -315,18 +326,10 @@ pub struct Origin {
 impl Batch {
     /// The rows of these numbers, in their order.
     pub fn gather(&self, rows: &[u32]) -> Batch {
-        let origin = self.origin.as_ref().map(|origin| {
-            let starts = origin.starts.as_ref();
-            let starts = starts.map(|all| rows.iter().map(|&row| all[row as usize]).collect());
-            Origin {
-                starts,
-                ..origin.partly()
-            }
-        });
         Batch {
             rows: rows.len(),
             columns: self.columns.iter().map(|c| c.gather(rows)).collect(),
-            origin,
+            origin: self.origin.as_ref().map(|origin| origin.gather(rows)),
         }
     }
 
@@ -349,36 +352,80 @@ impl Batch {
 
     /// The position in the input file of a row, as exactly as is known.
     pub fn position(&self, row: usize) -> Option<u64> {
-        let origin = self.origin.as_ref()?;
-        if let Some(starts) = &origin.starts {
-            return Some(origin.base + u64::from(starts[row]));
+        let Lines {
+            data, base, starts, ..
+        } = match self.origin.as_ref()? {
+            Origin::Block(lines) => lines,
+            Origin::Rows { first, picked } => {
+                let row = match picked {
+                    None => row as u64,
+                    Some(picked) => picked.get(row).copied().unwrap_or(0).into(),
+                };
+                return Some(first + row);
+            }
+        };
+        if let Some(starts) = starts {
+            return Some(base + u64::from(starts[row]));
         }
         let within = self.columns.iter().find_map(|column| match &column.values {
-            Values::Text(text) if Arc::ptr_eq(&text.data, &origin.data) => {
-                Some(text.spans[row].start)
-            }
+            Values::Text(text) if Arc::ptr_eq(&text.data, data) => Some(text.spans[row].start),
             _ => None,
         });
-        Some(origin.base + u64::from(within.unwrap_or(0)))
+        Some(base + u64::from(within.unwrap_or(0)))
     }
 }
 
 impl Origin {
     /// For a batch of other rows than all lines.
     pub fn partly(&self) -> Origin {
-        Origin {
-            data: Arc::clone(&self.data),
-            base: self.base,
-            lines: None,
-            starts: None,
+        match self {
+            Origin::Block(Lines { data, base, .. }) => Origin::Block(Lines {
+                data: Arc::clone(data),
+                base: *base,
+                lines: None,
+                starts: None,
+            }),
+            Origin::Rows { first, .. } => Origin::Rows {
+                first: *first,
+                picked: Some(Vec::new()),
+            },
+        }
+    }
+
+    /// For the rows of these numbers.
+    pub fn gather(&self, rows: &[u32]) -> Origin {
+        let (first, picked) = match self {
+            Origin::Rows { first, picked } => (first, picked),
+            Origin::Block(Lines {
+                data, base, starts, ..
+            }) => {
+                let starts = starts.as_ref();
+                return Origin::Block(Lines {
+                    data: Arc::clone(data),
+                    base: *base,
+                    lines: None,
+                    starts: starts.map(|all| rows.iter().map(|&row| all[row as usize]).collect()),
+                });
+            }
+        };
+        let row = |&row: &u32| match picked {
+            None => row,
+            Some(picked) => picked.get(row as usize).copied().unwrap_or(0),
+        };
+        Origin::Rows {
+            first: *first,
+            picked: Some(rows.iter().map(row).collect()),
         }
     }
 
     /// For a batch of the same rows, with other fields or texts.
     pub fn without_lines(self) -> Origin {
-        Origin {
-            lines: None,
-            ..self
+        match self {
+            Origin::Block(block) => Origin::Block(Lines {
+                lines: None,
+                ..block
+            }),
+            rows => rows,
         }
     }
 }

@@ -2,7 +2,6 @@
 //! to be kept.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr::NonNull;
 
 use arrow_data::ffi::FFI_ArrowArray as Array;
 use arrow_schema::ffi::FFI_ArrowSchema as Schema;
@@ -29,51 +28,87 @@ pub fn read(field: Field<'_>, value: &Bound<'_, PyAny>, column: &mut Column) -> 
         let list = value.call_method0(name)?.cast_into::<PyList>()?;
         return objects(field, list.iter(), column, 0);
     }
-    if let Some(export) = value.getattr_opt(intern!(py, "__arrow_c_array__"))? {
-        let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
-            export.call0()?.extract()?;
-        // SAFETY: capsules of these names hold these structs, which they release when they go.
-        let (schema, array) = unsafe {
-            let schema: NonNull<Schema> = schema.pointer_checked(Some(c"arrow_schema"))?.cast();
-            let array: NonNull<Array> = array.pointer_checked(Some(c"arrow_array"))?.cast();
-            (&*schema.as_ptr(), &*array.as_ptr())
-        };
-        if schema.release.is_none() || array.is_released() {
-            return Err(consumed());
-        }
+    let mut imports = Imports::open(value)?;
+    let mut rows = 0;
+    while let Some(array) = imports.next(py)? {
         // SAFETY: the two are alive and belong together.
-        unsafe { Chunk::new(py, field, schema, array, 0)? }.append(column)?;
-        return Ok(array.len());
+        unsafe { Chunk::new(py, field, &imports.schema, &array, rows)? }.append(column)?;
+        rows += array.len();
     }
-    let stream: Bound<'_, PyCapsule> = value
-        .call_method0(intern!(py, "__arrow_c_stream__"))?
-        .extract()?;
-    let stream = stream
-        .pointer_checked(Some(c"arrow_array_stream"))?
-        .cast::<Stream>()
-        .as_ptr();
-    let (mut schema, mut rows) = (Schema::empty(), 0);
-    // SAFETY: a capsule of this name holds a stream, which it releases when it goes, and all arrays
-    // are as its schema says.
-    unsafe {
-        let check = |status| match status {
-            0 => Ok(()),
-            _ => Err(Stream::error(stream)),
-        };
-        if (*stream).release.is_none() {
-            return Err(consumed());
-        }
-        check(((*stream).get_schema)(stream, &mut schema))?;
-        loop {
-            let mut array = Array::empty();
-            check(((*stream).get_next)(stream, &mut array))?;
-            if array.is_released() {
-                return Ok(rows);
+    Ok(rows)
+}
+
+/// The arrays that an object exports, all as the schema says.
+pub struct Imports {
+    pub schema: Schema,
+    rest: Rest,
+}
+
+enum Rest {
+    One(Option<Array>),
+    Stream(Py<PyCapsule>),
+}
+
+impl Imports {
+    /// Takes an array or a stream of them.
+    pub fn open(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = value.py();
+        if let Some(export) = value.getattr_opt(intern!(py, "__arrow_c_array__"))? {
+            let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
+                export.call0()?.extract()?;
+            // SAFETY: capsules of these names hold these structs; what is left there is as after a
+            // release, so that nobody releases them twice.
+            let (schema, array) = unsafe {
+                let schema = schema.pointer_checked(Some(c"arrow_schema"))?.cast();
+                let array = array.pointer_checked(Some(c"arrow_array"))?.cast();
+                (
+                    Schema::from_raw(schema.as_ptr()),
+                    Array::from_raw(array.as_ptr()),
+                )
+            };
+            if schema.release.is_none() || array.is_released() {
+                return Err(consumed());
             }
-            Chunk::new(py, field, &schema, &array, rows)?.append(column)?;
-            rows += array.len();
+            return Ok(Self {
+                schema,
+                rest: Rest::One(Some(array)),
+            });
         }
+        let capsule: Bound<'_, PyCapsule> = value
+            .call_method0(intern!(py, "__arrow_c_stream__"))?
+            .extract()?;
+        let stream = stream(&capsule)?;
+        let mut schema = Schema::empty();
+        // SAFETY: the stream is alive, as it has not been released.
+        unsafe {
+            if (*stream).release.is_none() {
+                return Err(consumed());
+            }
+            Stream::check(stream, ((*stream).get_schema)(stream, &mut schema))?;
+        }
+        Ok(Self {
+            schema,
+            rest: Rest::Stream(capsule.unbind()),
+        })
     }
+
+    pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<Array>> {
+        let capsule = match &mut self.rest {
+            Rest::One(array) => return Ok(array.take()),
+            Rest::Stream(capsule) => capsule.bind(py),
+        };
+        let stream = stream(capsule)?;
+        let mut array = Array::empty();
+        // SAFETY: the stream is alive, as its capsule is, and its owner alone would release it.
+        unsafe { Stream::check(stream, ((*stream).get_next)(stream, &mut array))? };
+        Ok((!array.is_released()).then_some(array))
+    }
+}
+
+/// The stream in a capsule of its name, which releases it when it goes.
+fn stream(capsule: &Bound<'_, PyCapsule>) -> PyResult<*mut Stream> {
+    let stream = capsule.pointer_checked(Some(c"arrow_array_stream"))?;
+    Ok(stream.cast().as_ptr())
 }
 
 #[cold]
@@ -92,6 +127,16 @@ struct Stream {
 }
 
 impl Stream {
+    /// # Safety
+    /// The stream is alive, and its last call has returned this status.
+    unsafe fn check(stream: *mut Stream, status: c_int) -> PyResult<()> {
+        match status {
+            0 => Ok(()),
+            // SAFETY: as the caller promises.
+            _ => Err(unsafe { Stream::error(stream) }),
+        }
+    }
+
     /// # Safety
     /// The stream is alive, and its last call has failed.
     unsafe fn error(stream: *mut Stream) -> PyErr {

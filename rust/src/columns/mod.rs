@@ -2,12 +2,13 @@
 
 pub mod arrow;
 pub mod batch;
-mod chunk;
+pub mod chunk;
 pub mod column;
 pub mod encode;
 pub mod from_arrow;
 pub mod from_python;
 pub mod marks;
+pub mod memory;
 pub mod number;
 pub mod numbers;
 pub mod parse;

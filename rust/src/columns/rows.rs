@@ -43,39 +43,51 @@ pub fn append(
     columns: &mut [Column],
     len: usize,
 ) -> PyResult<()> {
-    let appended = match shape {
-        Shape::Value(_) => push(shape.field(0), record, &mut columns[0], len),
-        Shape::Class(class) => columns.iter_mut().enumerate().try_for_each(|(i, column)| {
-            // The commonest values are read where they stand.
-            match (
-                class.slot(record, i),
-                &class.fields[i].kind,
-                &mut column.values,
-            ) {
-                (Some(value), Kind::Str, Values::Text(text)) => {
-                    if let Some(ascii) = ascii(&value) {
-                        room("", text.data.len() + ascii.len())?;
-                        text.push(ascii);
-                        column.note_null(len, false);
-                        return Ok(());
-                    }
-                }
-                (Some(value), Kind::Int, Values::Int(ints)) => {
-                    if let Some(int) = exact_small(&value) {
-                        ints.push(int);
-                        column.note_null(len, false);
-                        return Ok(());
-                    }
-                }
-                _ => {}
-            }
-            push(shape.field(i), &class.get(record, i)?, column, len)
-        }),
-    };
+    let mut fields = columns.iter_mut().enumerate();
+    let appended = fields.try_for_each(|(i, column)| append_field(shape, record, i, column, len));
     if appended.is_err() {
         columns.iter_mut().for_each(|column| truncate(column, len));
     }
     appended
+}
+
+/// Appends one field of such a record to its column of `len` rows. If it fails, the column may end in
+/// data of no row.
+#[inline]
+pub fn append_field(
+    shape: &Shape,
+    record: &Bound<'_, PyAny>,
+    i: usize,
+    column: &mut Column,
+    len: usize,
+) -> PyResult<()> {
+    let Shape::Class(class) = shape else {
+        return push(shape.field(0), record, column, len);
+    };
+    // The commonest values are read where they stand.
+    match (
+        class.slot(record, i),
+        &class.fields[i].kind,
+        &mut column.values,
+    ) {
+        (Some(value), Kind::Str, Values::Text(text)) => {
+            if let Some(ascii) = ascii(&value) {
+                room("", text.data.len() + ascii.len())?;
+                text.push(ascii);
+                column.note_null(len, false);
+                return Ok(());
+            }
+        }
+        (Some(value), Kind::Int, Values::Int(ints)) => {
+            if let Some(int) = exact_small(&value) {
+                ints.push(int);
+                column.note_null(len, false);
+                return Ok(());
+            }
+        }
+        _ => {}
+    }
+    push(shape.field(i), &class.get(record, i)?, column, len)
 }
 
 /// Keeps the first rows only.

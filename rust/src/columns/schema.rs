@@ -1,5 +1,7 @@
 //! The columns of a shape.
 
+use pyo3::prelude::*;
+
 use crate::codec::Shape;
 use crate::value::Kind;
 
@@ -43,6 +45,14 @@ impl Shape {
                     optional: field.optional,
                 }
             }
+        }
+    }
+
+    /// The value of a field in a record that `check` has passed.
+    pub fn get<'py>(&self, record: &Bound<'py, PyAny>, i: usize) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Shape::Value(_) => Ok(record.clone()),
+            Shape::Class(class) => class.get(record, i),
         }
     }
 }

@@ -8,7 +8,7 @@ use triomphe::Arc;
 
 use crate::cell::GilCell;
 use crate::codec::Shape;
-use crate::columns::column::{Batch, Column, Origin, Text, Values};
+use crate::columns::column::{self, Batch, Column, Origin, Text, Values};
 use crate::columns::parse::{Parsed, without};
 use crate::columns::schema::Field;
 use crate::json;
@@ -56,13 +56,15 @@ impl Delimited {
             Parser::Split(parser) => parser.parse(&text.data, &text.spans),
         });
         let origin = lines.origin.as_ref().map(|origin| {
-            let in_place = Arc::ptr_eq(&origin.data, &text.data);
             let bad: Vec<u32> = odd.iter().map(|(row, _)| *row).collect();
-            let good = without(lines.rows, &bad).into_iter();
-            let starts = in_place.then(|| good.map(|row| text.spans[row as usize].start).collect());
-            Origin {
-                starts,
-                ..origin.partly()
+            let good = without(lines.rows, &bad);
+            match origin.partly() {
+                Origin::Block(block) if Arc::ptr_eq(&block.data, &text.data) => {
+                    let start = |&row: &u32| text.spans[row as usize].start;
+                    let starts = Some(good.iter().map(start).collect());
+                    Origin::Block(column::Lines { starts, ..block })
+                }
+                _ => origin.gather(&good),
             }
         });
         for (row, bad) in odd {

@@ -233,9 +233,11 @@ impl Op {
 
 /// The range of the text's data that the rows are all lines of.
 fn lines(batch: &Batch, text: &Text) -> Option<std::ops::Range<usize>> {
-    let origin = batch.origin.as_ref()?;
-    let lines = origin.lines.clone()?;
-    Arc::ptr_eq(&origin.data, &text.data).then_some(lines)
+    let Some(Origin::Block(block)) = &batch.origin else {
+        return None;
+    };
+    let lines = block.lines.clone()?;
+    Arc::ptr_eq(&block.data, &text.data).then_some(lines)
 }
 
 fn shift(spans: &mut [Span], by: usize) {

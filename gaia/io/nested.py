@@ -1,0 +1,76 @@
+"""Columns of lists and records as columns of their JSON, in which Gaia holds such fields."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gaia.io.sources import LocalSource, SizedSource
+
+_MAGIC = b"ARROW1"
+
+
+def as_json(batches: Iterable[Any], names: Iterable[str]) -> Iterator[Any]:
+    """The same `pyarrow.RecordBatch`es, with nested columns among those named as JSON text."""
+    import msgspec
+    import pyarrow
+
+    wanted = set(names)
+    for batch in batches:
+        for number, field in enumerate(batch.schema):
+            if field.name in wanted and pyarrow.types.is_nested(field.type):
+                values = batch.column(number).to_pylist()
+                texts = [
+                    None if value is None else msgspec.json.encode(value).decode()
+                    for value in values
+                ]
+                text = pyarrow.array(texts, pyarrow.large_string())
+                batch = batch.set_column(number, pyarrow.field(field.name, text.type), text)
+        yield batch
+
+
+def json_schema(schema: Any, names: Iterable[str]) -> Any:
+    """The `pyarrow.Schema` of what `as_json` makes."""
+    import pyarrow
+
+    empty = pyarrow.RecordBatch.from_arrays(
+        [pyarrow.array([], field.type) for field in schema], schema=schema
+    )
+    return next(as_json([empty], names)).schema
+
+
+def arrow_batches(source: SizedSource, ranges: Sequence[tuple[int, int]] | None) -> Iterator[Any]:
+    """The batches of an Arrow file or stream, or those of its messages in some byte ranges."""
+    import pyarrow
+
+    with _opened(source) as file:
+        if ranges is not None:
+            schema = arrow_schema(source)
+            for offset, length in ranges:
+                file.seek(offset)
+                message = pyarrow.ipc.read_message(file.read(length))
+                yield pyarrow.ipc.read_record_batch(message, schema)
+        elif source.read(0, len(_MAGIC)) == _MAGIC:
+            reader = pyarrow.ipc.open_file(file)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
+        else:
+            yield from pyarrow.ipc.open_stream(file)
+
+
+def arrow_schema(source: SizedSource) -> Any:
+    """The `pyarrow.Schema` of an Arrow file or stream."""
+    import pyarrow
+
+    with _opened(source) as file:
+        if source.read(0, len(_MAGIC)) == _MAGIC:
+            return pyarrow.ipc.open_file(file).schema
+        return pyarrow.ipc.open_stream(file).schema
+
+
+def _opened(source: SizedSource) -> Any:
+    import pyarrow
+
+    from gaia.io.parquet import Seekable
+
+    if isinstance(source, LocalSource):
+        return pyarrow.OSFile(source.path)
+    return pyarrow.PythonFile(Seekable(source), mode="r")
