@@ -33,6 +33,8 @@ def write_table(
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path, with its content."""
+    """Every file below a folder, by its path, with its content; but for what a run that goes on
+    with one that failed would use."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {name: content for name, content in found.items() if not name.startswith("_gaia/run/")}

@@ -507,12 +507,12 @@ class TestSignals:
         assert list(write_table(dest, ["next"]).records()) == ["next"]
         assert os.listdir(dest / "_gaia") == ["run.json"]
 
-    def test_a_run_beside_another_leaves_it_alone(
+    def test_a_run_beside_another_is_refused(
         self, start: Callable[..., Hanging], dest: Path
     ) -> None:
         script = start(2)
-        hanging = os.listdir(dest / "_gaia")
-        write_table(dest, ["beside"])
-        assert set(hanging) < set(os.listdir(dest / "_gaia"))
+        with pytest.raises(gaia.OutputError, match=rf"is in use by process {script.process.pid} "):
+            write_table(dest, ["beside"])
         script.process.kill()
         script.ended()
+        assert list(write_table(dest, ["next"]).records()) == ["next"]

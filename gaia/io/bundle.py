@@ -33,6 +33,14 @@ class Bundle:
     names: tuple[str, ...]
     zones: bytes = b""
 
+    @property
+    def size(self) -> int:
+        """The bytes of its file; without any record, there is none."""
+        if not self.index:
+            return 0
+        *_, offset, stored, _ = _ENTRY.unpack(self.index[-_ENTRY.size :])
+        return int(offset + stored)
+
     def frames(self) -> dict[int | str, list[Frame]]:
         """The frames of every shard that has any."""
         found: dict[int | str, list[Frame]] = defaultdict(list)

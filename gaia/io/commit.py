@@ -86,7 +86,7 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if job.whole is not None and len(frames) == len(job.frames) and not ends:
-            _move(job.whole, path)
+            _link(job.whole, path)
         elif frames or ends:
             _core.concat(path, _runs(frames), layout.head, layout.tail)
         else:
@@ -97,22 +97,26 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
             from_stream(f"{path}.arrow", path, layout.compression, layout.level)
             os.remove(f"{path}.arrow")
         if not ends and layout.compression == "zstd" and len(frames) > 1:
-            with open(path, "ab") as file:
+            stored = sum(frame.stored for frame in frames)
+            with open(path, "r+b") as file:
+                # A commit that was cut off may have written one to the bundle that this is.
+                file.truncate(stored)
+                file.seek(stored)
                 file.write(seek_table((frame.stored, frame.raw) for frame in frames))
         files.append(ShardFile(name, os.path.getsize(path)))
     records = sum(frame.records for frame in job.frames)
     return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))
 
 
-def _move(source: str, target: str) -> None:
+def _link(source: str, target: str) -> None:
+    """The bundle stays as well, for a commit that is done again because this one was cut off."""
     try:
-        os.rename(source, target)
+        os.link(source, target)
     except OSError as error:
-        if error.errno != errno.EXDEV:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
-        # Scratch is on another disk.
+        # Scratch is on another disk, or one without links.
         _core.concat(target, [(source, 0, os.path.getsize(source))], b"", b"")
-        os.remove(source)
 
 
 def _parts(frames: tuple[Frame, ...], limit: int | None) -> Iterator[tuple[Frame, ...]]:

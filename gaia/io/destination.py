@@ -1,16 +1,18 @@
 """Destinations: where the tables of a run go, and how a finished one takes its place."""
 
-import fcntl
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
+from gaia import _core
 from gaia.errors import OutputError, TableError
 from gaia.io.commit import check_replaceable, publish
 from gaia.io.files import reason
+from gaia.io.locks import LocalLock, StoreLock
 from gaia.io.manifest import (
     COUNTERS,
     MANIFEST,
@@ -24,7 +26,9 @@ from gaia.io.stores import Store, at_once, explain, join
 from gaia.io.upload import Upload
 
 OWN = "_gaia"
-_LOCK = "lock"
+RUN = "run"
+# What another run can go on with.
+WORK = "work"
 
 
 class Destination(Protocol):
@@ -39,11 +43,13 @@ class Destination(Protocol):
             OutputError: One of these, or the destination cannot be written.
         """
 
-    def open(self) -> None:
-        """Begins the run: from here on, `close` has something to clean up."""
+    def open(self, keep: bool) -> str:
+        """Begins the run; returns the folder on this machine for what it needs meanwhile. With
+        `keep`, what an earlier run left there is still there.
 
-    def scratch(self) -> str:
-        """A new folder on this machine, for bundles."""
+        Raises:
+            OutputError: Another run is going on there.
+        """
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """A new folder on this machine in which a table's files are made, and where they are then
@@ -52,14 +58,18 @@ class Destination(Protocol):
     def publish(self, table: str, manifest: Manifest) -> None:
         """Puts a finished table in its place. Readers see the old one or the new one."""
 
-    def folder(self, table: str) -> str:
-        """Where a published table is read in this run."""
+    def source(self, table: str) -> tuple[str, Store | None]:
+        """Where a published table is read in this run: its folder, and the store of that."""
+
+    def read_record(self) -> bytes:
+        """The record of the last run; empty if there is none."""
 
     def write_record(self, content: bytes) -> None:
         """Writes the run's own record."""
 
-    def close(self) -> None:
-        """Removes what is left of tables that were not published."""
+    def close(self, keep: bool) -> None:
+        """Removes what is left of tables that were not published; with `keep`, not what another run
+        can go on with."""
 
 
 class LocalDestination:
@@ -67,10 +77,10 @@ class LocalDestination:
 
     def __init__(self, path: str, scratch_dir: str | None = None) -> None:
         self.url = path
-        self._scratch_dir = scratch_dir
-        self._hidden = os.path.join(path, OWN, f"run-{os.urandom(4).hex()}")
-        self._scratch = self._hidden
-        self._lock: int | None = None
+        self._hidden = os.path.join(path, OWN, RUN)
+        # Large temporary files go there; tables are made beside their places.
+        self._work = self._hidden if scratch_dir is None else work_folder(path, scratch_dir)
+        self._lock: LocalLock | None = None
 
     def prepare(self, tables: Iterable[str], inputs: Iterable[str]) -> None:
         """See `Destination.prepare`."""
@@ -79,7 +89,6 @@ class LocalDestination:
             raise OutputError(f"expected a folder as dest_dir, but {dest} is a file")
         try:
             os.makedirs(os.path.join(dest, OWN), exist_ok=True)
-            _sweep(os.path.join(dest, OWN))
         except OSError as error:
             raise OutputError(f"cannot write to {dest}: {reason(error)}") from None
         read = _real_paths(inputs)
@@ -90,17 +99,17 @@ class LocalDestination:
             if any(path.startswith(inside) for path in read):
                 raise OutputError(_taken(folder, table))
 
-    def open(self) -> None:
+    def open(self, keep: bool) -> str:
         """See `Destination.open`."""
-        os.mkdir(self._hidden)
-        self._lock = os.open(os.path.join(self._hidden, _LOCK), os.O_CREAT | os.O_RDWR)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        if self._scratch_dir is not None:
-            self._scratch = scratch_folder(self._scratch_dir)
-
-    def scratch(self) -> str:
-        """See `Destination.scratch`."""
-        return tempfile.mkdtemp(prefix="bundles-", dir=self._scratch)
+        holder = os.path.join(self._hidden, "holder")
+        self._lock = LocalLock(os.path.join(self.url, OWN), holder, self.url)
+        for name in os.listdir(self._hidden):
+            if name not in ("holder", WORK):
+                _remove(os.path.join(self._hidden, name))
+        work = os.path.join(self._work, WORK)
+        if not keep:
+            shutil.rmtree(work, ignore_errors=True)
+        return _made(work)
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""
@@ -112,9 +121,15 @@ class LocalDestination:
         """See `Destination.publish`."""
         publish(os.path.join(self._hidden, table), os.path.join(self.url, table))
 
-    def folder(self, table: str) -> str:
-        """See `Destination.folder`."""
-        return os.path.join(self.url, table)
+    def source(self, table: str) -> tuple[str, Store | None]:
+        """See `Destination.source`."""
+        return os.path.join(self.url, table), None
+
+    def read_record(self) -> bytes:
+        """See `Destination.read_record`."""
+        with suppress(FileNotFoundError), open(run_record(self.url), "rb") as file:
+            return file.read()
+        return b""
 
     def write_record(self, content: bytes) -> None:
         """See `Destination.write_record`."""
@@ -123,12 +138,18 @@ class LocalDestination:
             file.write(content)
         os.replace(f"{path}.new", path)
 
-    def close(self) -> None:
+    def close(self, keep: bool) -> None:
         """See `Destination.close`."""
-        if self._lock is not None:
-            os.close(self._lock)
-        for folder in {self._scratch, self._hidden}:
-            shutil.rmtree(folder, ignore_errors=True)
+        if self._lock is None:
+            return
+        for folder in {self._work, self._hidden}:
+            kept = keep and os.path.isdir(os.path.join(folder, WORK))
+            for name in os.listdir(folder) if kept else ():
+                if name != WORK:
+                    _remove(os.path.join(folder, name))
+            if not kept:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._lock.release()
 
 
 class StoreDestination:
@@ -142,19 +163,18 @@ class StoreDestination:
     def __init__(self, url: str, store: Store, scratch_dir: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._store = store
-        self._scratch_dir = scratch_dir
-        self._hidden = join(self.url, OWN, f"run-{os.urandom(4).hex()}")
-        self._scratch: str | None = None
+        self._hidden = join(self.url, OWN, RUN)
+        self._work = work_folder(url, scratch_dir or tempfile.gettempdir())
+        self._lock: StoreLock | None = None
         # Tables that are being written: where their files go meanwhile, and the files in the place
         # of each that are not the table's.
         self._begun: dict[str, tuple[str, list[str]]] = {}
-        self._opened = False
 
     def prepare(self, tables: Iterable[str], inputs: Iterable[str]) -> None:
         """See `Destination.prepare`."""
         if self._store.scheme in ("http", "https"):
             raise OutputError(f"{self.url} can only be read; expected a folder to write to")
-        probe = join(self._hidden, "probe")
+        probe = join(self.url, OWN, f"probe-{os.urandom(4).hex()}")
         read = list(inputs)
         try:
             self._store.call("pipe_file", probe, b"")
@@ -169,14 +189,18 @@ class StoreDestination:
         except Exception as error:
             raise OutputError(explain(error, "write to", self.url)) from None
 
-    def open(self) -> None:
+    def open(self, keep: bool) -> str:
         """See `Destination.open`."""
-        self._scratch = scratch_folder(self._scratch_dir)
-        self._opened = True
-
-    def scratch(self) -> str:
-        """See `Destination.scratch`."""
-        return tempfile.mkdtemp(prefix="bundles-", dir=self._scratch)
+        self._lock = StoreLock(self._store, join(self.url, OWN, "lock"), self.url)
+        # What a run that was killed has left in the store is sent again.
+        self._store.remove(self._store.below(self._hidden))
+        if not keep:
+            shutil.rmtree(self._work, ignore_errors=True)
+        _made(self._work)
+        for name in os.listdir(self._work):
+            if name != WORK:
+                _remove(os.path.join(self._work, name))
+        return _made(os.path.join(self._work, WORK))
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""
@@ -186,16 +210,18 @@ class StoreDestination:
         self._begun[table] = (target, kept)
         if not finished:
             self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
-        os.mkdir(self.folder(table))
+        folder = os.path.join(self._work, table)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder)
         parts = join(self._hidden, "parts")
-        return self.folder(table), Upload(self._store, target, parts, keep)
+        return folder, Upload(self._store, target, parts, keep)
 
     def publish(self, table: str, manifest: Manifest) -> None:
         """See `Destination.publish`."""
         final = join(self.url, table)
         target, kept = self._begun[table]
         files = [file.path for shard in manifest.shards for file in shard.files] + [COUNTERS]
-        counters = os.path.join(self.folder(table), COUNTERS)
+        counters = os.path.join(self._work, table, COUNTERS)
         Upload(self._store, target, "", keep=True).all([(counters, COUNTERS)])
         if target != final:
             self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
@@ -208,21 +234,30 @@ class StoreDestination:
         own = {join(final, name) for name in [*files, *kept, MANIFEST]}
         self._store.remove(url for url in self._store.below(final) if url not in own)
 
-    def folder(self, table: str) -> str:
-        """See `Destination.folder`."""
-        assert self._scratch is not None
-        return os.path.join(self._scratch, table)
+    def source(self, table: str) -> tuple[str, Store | None]:
+        """See `Destination.source`."""
+        folder = os.path.join(self._work, table)
+        if os.path.isdir(folder):
+            return folder, None
+        return join(self.url, table), self._store
+
+    def read_record(self) -> bytes:
+        """See `Destination.read_record`."""
+        try:
+            return bytes(self._store.call("cat_file", run_record(self.url)))
+        except FileNotFoundError:
+            return b""
 
     def write_record(self, content: bytes) -> None:
         """See `Destination.write_record`."""
         self._store.call("pipe_file", run_record(self.url), content)
 
-    def close(self) -> None:
+    def close(self, keep: bool) -> None:
         """See `Destination.close`."""
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        if not self._opened:
+        if self._lock is None:
             return
+        if not keep:
+            shutil.rmtree(self._work, ignore_errors=True)
         try:
             left = self._store.below(self._hidden)
             for table, (target, kept) in self._begun.items():
@@ -231,6 +266,7 @@ class StoreDestination:
                     names = {join(final, name) for name in kept}
                     left += [url for url in self._store.below(final) if url not in names]
             self._store.remove(left)
+            self._lock.release()
         except Exception as error:
             # What stopped the run is to be seen, and not that cleaning up failed as well.
             why = explain(error, "remove unfinished files from", self.url)
@@ -262,19 +298,25 @@ class StoreDestination:
         return True, sorted(there - own - {MANIFEST, COUNTERS})
 
 
-def scratch_folder(scratch_dir: str | None) -> str:
-    """A new folder for a run's temporary files.
+def work_folder(dest: str, scratch_dir: str) -> str:
+    """The folder in which a run with that destination keeps what it needs meanwhile: always the
+    same, so that another run can go on with it."""
+    return os.path.join(scratch_dir, f"gaia-{_core.checksum_of(dest.encode()):032x}")
 
-    Raises:
-        OutputError: It cannot be made.
-    """
+
+def _made(folder: str) -> str:
     try:
-        if scratch_dir is not None:
-            os.makedirs(scratch_dir, exist_ok=True)
-        return tempfile.mkdtemp(prefix="gaia-", dir=scratch_dir)
+        os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        where = scratch_dir or tempfile.gettempdir()
-        raise OutputError(f"cannot write to scratch_dir {where}: {reason(error)}") from None
+        raise OutputError(f"cannot write to {folder}: {reason(error)}") from None
+    return folder
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.remove(path)
 
 
 def run_record(dest: str) -> str:
@@ -300,19 +342,3 @@ def _real_paths(inputs: Iterable[str]) -> set[str]:
         else os.path.join(real[os.path.dirname(path)], os.path.basename(path))
         for path in paths
     }
-
-
-def _sweep(folder: str) -> None:
-    """Removes what killed runs left: scratch folders whose lock nobody holds any more."""
-    for name in os.listdir(folder):
-        try:
-            lock = os.open(os.path.join(folder, name, _LOCK), os.O_RDWR)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-        except BlockingIOError:
-            pass  # That run goes on.
-        finally:
-            os.close(lock)

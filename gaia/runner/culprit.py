@@ -6,7 +6,7 @@ input has bits.
 """
 
 from collections.abc import Callable, Generator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -77,9 +77,8 @@ def _pieces(source: Source) -> Inputs:
     """The source as several of one part each."""
     if isinstance(source, Slice):
         return (source,)
-    if isinstance(source, Columns):
-        return tuple(attrs.evolve(source, parts=(rows,)) for rows in source.parts)
-    return tuple(attrs.evolve(source, parts=(part,)) for part in source.parts)
+    whole: Any = source
+    return tuple(attrs.evolve(whole, parts=(part,)) for part in whole.parts)
 
 
 def _narrowed(

@@ -84,7 +84,10 @@ def identity_of(
         source: Any = stage.source
         if isinstance(source, Records):
             # There may be millions.
-            source = pickle.dumps(source.records, protocol=5)
+            try:
+                source = pickle.dumps(source.records, protocol=5)
+            except (pickle.PicklingError, AttributeError):
+                source = dumps(source.records)
         parts["the input"] = digest((files, source))
     else:
         for entry in stage.inputs:

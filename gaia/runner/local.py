@@ -46,6 +46,10 @@ class LocalRunner:
             in `dest_dir` if that is local, and the system's folder for temporary files if not.
         storage_options: Options for the file system of `dest_dir`, as fsspec takes them.
         filesystem: An fsspec file system to use for `dest_dir` instead.
+        resume: Go on with the last run into this `dest_dir`, if it died or was stopped: stages and
+            tasks that had finished are not done again, unless their input, their code or what
+            they depend on has changed; it tells which are skipped, and why others are not. On a
+            `dest_dir` in a store, on the same machine with the same `scratch_dir`.
         max_attempts: How often a part of the input is tried that workers die of. Then it is cut in
             halves, again and again, until the record is found that kills them, and the run stops;
             or goes on without it, where a step says so by `on_error`. With 1, the first death
@@ -72,6 +76,7 @@ class LocalRunner:
         scratch_dir: str | os.PathLike[str] | None = None,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
+        resume: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
     ) -> None:
@@ -94,6 +99,7 @@ class LocalRunner:
         self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
         self.workers = workers
         self.attempts = Attempts(max_attempts, task_timeout)
+        self.resume = resume
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -131,7 +137,7 @@ class LocalRunner:
         try:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                progress = scheduler.execute(plan, reads, engine, place, self.attempts)
+                progress = scheduler.execute(plan, reads, engine, place, self.attempts, self.resume)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:

@@ -1,7 +1,9 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
 import json
+import os
 import shutil
+import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
@@ -22,7 +24,10 @@ from gaia.pipeline.records import describe
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
 from gaia.runner.engine import Engine, results
+from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
+from gaia.runner.journal import Committed
+from gaia.runner.resume import Resume, open_resume
 from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport
@@ -91,20 +96,26 @@ def execute(
     engine: Engine,
     place: Destination,
     settings: Attempts,
+    resume: bool = False,
 ) -> Progress:
-    """Runs all stages. What a failed run was about to write is removed.
+    """Runs all stages. What a failed run was about to write is removed; what its tasks have done
+    stays for a run that goes on with it.
 
     Raises:
         GaiaError: A task failed, or a table could not be committed.
     """
     begin = time.perf_counter()
-    run = _Execution(plan, engine, place, settings)
+    state: Resume | None = None
+    finished = False
     try:
-        place.open()
+        work = place.open(keep=resume)
+        state = open_resume(place, work, resume)
+        run = _Execution(plan, engine, place, settings, state)
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
-        record = _record(plan, run.progress, time.perf_counter() - begin)
-        place.write_record(record)
+        elapsed = time.perf_counter() - begin
+        place.write_record(_record(plan, run.progress, elapsed, state.packed()))
+        finished = True
     except GaiaError:
         raise
     except OSError as error:
@@ -116,7 +127,15 @@ def execute(
         raise OutputError(explain(error, "write to", place.url)) from None
     finally:
         engine.close()
-        place.close()
+        keep = not finished and state is not None and state.worth_keeping
+        if state is not None:
+            state.kept.close()
+        place.close(keep)
+        if keep:
+            print(
+                "gaia: what is finished is kept; run again with resume=True to go on from there",
+                file=sys.stderr,
+            )
     return run.progress
 
 
@@ -128,51 +147,72 @@ class _Execution:
     engine: Engine
     place: Destination
     settings: Attempts
+    resume: Resume
     progress: Progress = attrs.field(factory=Progress)
+    # Of the stage that writes each table.
+    identities: dict[str, Identity] = attrs.field(factory=dict)
 
     def stage(self, stage: Stage, tasks: list[Task] | None) -> None:
         """Runs a stage's tasks (of a join, those for the shards as they were written) and commits
-        its tables."""
+        its tables; or takes it as an earlier run has left it."""
         begin = time.perf_counter()
+        identity = identity_of(stage, tasks, self.identities)
+        self.identities |= {table.name: identity for table in stage.tables()}
+        committed = self.resume.finished(stage, identity)
+        if committed is None:
+            committed = self._done(stage, tasks, identity, begin)
+            self.resume.stage_done(committed)
+        progress = self.progress
+        progress.manifests |= committed.manifests
+        progress.counters.update(committed.counters)
+        for name, counts in committed.freq_maps.items():
+            progress.freq_maps[name].update(counts)
+        progress.stages.append(committed.record)
+
+    def _done(
+        self, stage: Stage, tasks: list[Task] | None, identity: Identity, begin: float
+    ) -> Committed:
         progress = self.progress
         if tasks is None:
-            folders = {name: self.place.folder(name) for name in progress.manifests}
-            tasks = join_tasks(stage, progress.manifests, folders)
-        bundles = self.place.scratch()
+            sources = {name: self.place.source(name) for name in progress.manifests}
+            tasks = join_tasks(stage, progress.manifests, sources)
+        number = len(progress.stages)
+        folder = os.path.join(self.resume.work, f"{number:03}-{os.urandom(3).hex()}")
+        tasks, reports, folder = self.resume.begin(stage, identity, tasks, folder)
         setup = Setup(
             # The source stays here: it may be large, and tasks carry their parts of it.
             stage=attrs.evolve(stage, source=None),
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
-            folder=bundles,
+            folder=folder,
         )
-        reports = list(run_all(self.engine, setup, tasks, self.settings))
+        finished = {report.task for report in reports}
+        left = [task for task in tasks if task.number not in finished]
+        for report in run_all(self.engine, setup, left, self.settings):
+            self.resume.task_done(stage, report)
+            reports.append(report)
         reports.sort(key=lambda report: report.task)
         counters: Counter[str] = Counter()
-        for report in reports:
-            counters.update(report.counters)
-        made = {table: self.commit(table, reports, dict(counters)) for table in stage.tables()}
-        for table, manifest in made.items():
-            self.place.publish(table.name, manifest)
-            progress.manifests[table.name] = manifest
-        shutil.rmtree(bundles)
-        progress.counters.update(counters)
-        for report in reports:
-            for name, counts in report.freq_maps.items():
-                progress.freq_maps[name].update(counts)
+        freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
         skipped: dict[str, Skipped] = {}
         for report in reports:
+            counters.update(report.counters)
             skipped = added(skipped, report.skipped, forgiving(stage))
+            for name, counts in report.freq_maps.items():
+                freq_maps[name].update(counts)
+        made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
+        for name, manifest in made.items():
+            self.place.publish(name, manifest)
+        shutil.rmtree(folder)
         errors = [error for report in reports for error in report.parse_errors]
-        progress.stages.append(
-            StageRecord(
-                name=stage.name,
-                tasks=len(tasks),
-                elapsed=time.perf_counter() - begin,
-                counters=dict(counters),
-                parse_errors=tuple(errors[:_SHOWN_ERRORS]),
-                skipped=skipped,
-            )
+        record = StageRecord(
+            name=stage.name,
+            tasks=len(tasks),
+            elapsed=time.perf_counter() - begin,
+            counters=dict(counters),
+            parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+            skipped=skipped,
         )
+        return Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
 
     def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
@@ -242,8 +282,9 @@ def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
 
 
-def _record(plan: Plan, progress: Progress, elapsed: float) -> bytes:
-    """The run's own record: what ran, how long, what was counted."""
+def _record(plan: Plan, progress: Progress, elapsed: float, resume: str) -> bytes:
+    """The run's own record: what ran, how long, what was counted, and what a run that is to resume
+    has to know."""
     content = {
         "pipeline": plan.pipeline,
         "elapsed": elapsed,
@@ -256,5 +297,6 @@ def _record(plan: Plan, progress: Progress, elapsed: float) -> bytes:
             }
             for name, manifest in progress.manifests.items()
         },
+        "resume": resume,
     }
     return (json.dumps(content, indent=1) + "\n").encode()

@@ -187,12 +187,16 @@ def split_sizes(total: int, workers: int) -> Iterator[int]:
         left = max(0, left - size * workers)
 
 
-def join_tasks(stage: Stage, manifests: dict[str, Manifest], folders: dict[str, str]) -> list[Task]:
+def join_tasks(
+    stage: Stage,
+    manifests: dict[str, Manifest],
+    sources: dict[str, tuple[str, Store | None]],
+) -> list[Task]:
     """The tasks of a join: one for each shard, the largest first, so that none is left over when
-    the others are done. `folders` are those of the tables on this machine."""
+    the others are done. `sources` are the folders of the tables, and their stores."""
 
     def source(entry: Input, shard: int) -> Lines | Columns:
-        return shard_source(manifests[entry.table], folders[entry.table], None, shard)
+        return shard_source(manifests[entry.table], *sources[entry.table], shard)
 
     def size(shard: int) -> int:
         return sum(manifests[entry.table].shards[shard].raw_bytes for entry in stage.inputs)

@@ -1,0 +1,152 @@
+"""Resume: what of an earlier run still holds, stage by stage, and what has to be done anew."""
+
+import base64
+import json
+import os
+import shutil
+import sys
+import zlib
+from contextlib import suppress
+
+import attrs
+import cloudpickle
+
+from gaia.errors import GaiaError
+from gaia.io.bundle import Bundle
+from gaia.io.destination import Destination
+from gaia.io.manifest import read_manifest
+from gaia.pipeline.plan import Stage
+from gaia.pipeline.travel import dumps
+from gaia.runner import journal
+from gaia.runner.identity import Identity
+from gaia.runner.journal import Began, Committed, Finished, Journal, Past
+from gaia.runner.task import Task, TaskReport
+
+_JOURNAL = "journal"
+
+
+@attrs.define
+class Resume:
+    """The journal of this run, and what an earlier one has left, if it is to be used."""
+
+    place: Destination
+    work: str
+    past: Past
+    kept: Journal
+    resuming: bool
+    # What is done by now: for the record of this run.
+    done: list[Committed] = attrs.field(factory=list)
+    # Whether there is anything that another run could go on with.
+    worth_keeping: bool = False
+
+    def finished(self, stage: Stage, identity: Identity) -> Committed | None:
+        """What the stage has told, if it was done before, as it is now."""
+        found = self.past.committed.get(stage.name)
+        if not self.resuming or found is None:
+            return None
+        why = self._why_not(stage, found, identity)
+        if why:
+            self.say(f"`{stage.name}` is done anew: {why}")
+            return None
+        self.say(f"`{stage.name}` is finished, and skipped")
+        self.done.append(found)
+        return found
+
+    def _why_not(self, stage: Stage, found: Committed, identity: Identity) -> str:
+        if difference := found.identity.difference(identity):
+            return f"{difference} has changed"
+        for table in stage.tables():
+            folder, store = self.place.source(table.name)
+            try:
+                there = read_manifest(folder, store)
+            except GaiaError as error:
+                return str(error)
+            if there != found.manifests.get(table.name):
+                return f"table `{table.name}` was written by another run since"
+        return ""
+
+    def begin(
+        self, stage: Stage, identity: Identity, tasks: list[Task], folder: str
+    ) -> tuple[list[Task], list[TaskReport], str]:
+        """Begins a stage, or goes on with it.
+
+        Returns:
+            Its tasks, the reports of those that have finished, and the folder of all bundles.
+        """
+        half = self.past.half.get(stage.name) if self.resuming else None
+        if half is not None:
+            difference = half.began.identity.difference(identity)
+            if not difference and os.path.isdir(half.began.folder):
+                return self._go_on(half.began, list(half.reports.values()))
+            self.say(f"`{stage.name}` is done anew: {difference or 'its files'} has changed")
+        os.makedirs(folder)
+        self.kept.write(Began(stage.name, identity, tasks, folder))
+        return tasks, [], folder
+
+    def _go_on(
+        self, began: Began, reports: list[TaskReport]
+    ) -> tuple[list[Task], list[TaskReport], str]:
+        whole = [report for report in reports if all(map(_is_whole, report.bundles))]
+        kept = {os.path.dirname(bundle.path) for report in whole for bundle in report.bundles}
+        for name in os.listdir(began.folder):
+            path = os.path.join(began.folder, name)
+            if path not in kept:
+                shutil.rmtree(path)
+        self.say(
+            f"`{began.stage}`: {len(whole)} of {len(began.tasks)} tasks are finished, and skipped"
+        )
+        self.worth_keeping = self.worth_keeping or bool(whole)
+        return began.tasks, whole, began.folder
+
+    def task_done(self, stage: Stage, report: TaskReport) -> None:
+        """A task has finished: it need not be done again."""
+        self.kept.write(Finished(stage.name, report))
+        self.worth_keeping = True
+
+    def stage_done(self, committed: Committed) -> None:
+        """All tables of a stage are in their places."""
+        self.kept.write(committed)
+        self.done.append(committed)
+        self.worth_keeping = True
+
+    def packed(self) -> str:
+        """What is done, as text for the run's record."""
+        return base64.b64encode(zlib.compress(dumps(self.done))).decode()
+
+    def say(self, text: str) -> None:
+        """Tells the user what is skipped and what is not."""
+        print(f"gaia: resume: {text}", file=sys.stderr)
+
+
+def open_resume(place: Destination, work: str, resuming: bool) -> Resume:
+    """Reads what an earlier run has left, if this one is to go on with it."""
+    path = os.path.join(work, _JOURNAL)
+    past = Past()
+    if resuming:
+        for committed in _last_run(place):
+            past.add(committed)
+        later = journal.read(path)
+        past.committed.update(later.committed)
+        past.half = later.half
+        if not past.committed and not past.half:
+            print(f"gaia: resume: there is nothing to go on with in {place.url}", file=sys.stderr)
+    return Resume(place, work, past, Journal(path), resuming)
+
+
+def _last_run(place: Destination) -> list[Committed]:
+    """The stages of the last run that came to its end."""
+    # A record of another version, or of classes that are no more, is of no use here.
+    with suppress(Exception):
+        content = json.loads(place.read_record())
+        found: list[Committed] = cloudpickle.loads(
+            zlib.decompress(base64.b64decode(content["resume"]))
+        )
+        return found
+    return []
+
+
+def _is_whole(bundle: Bundle) -> bool:
+    try:
+        return os.path.getsize(bundle.path) == bundle.size
+    except FileNotFoundError:
+        return bundle.size == 0
