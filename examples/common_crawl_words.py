@@ -22,7 +22,7 @@ def build(
 ) -> gaia.Pipeline:
     """The pipeline; its result is the table `wordcounts`."""
     pipeline = gaia.Pipeline("common_crawl_words")
-    pages = pipeline.read_warc(inputs, name="pages", types=["conversion"], on_error="skip")
+    pages = pipeline.read_warc(inputs, name="pages", types=["conversion"], on_error=gaia.skip())
     lines = pages.map(TextCleaner, language, min_chars, name="text_cleaner")
     words = lines.map(gaia.ops.FindAll(pattern), name="word_splitter")
     output = words.write("word_interim", gaia.TXT).with_mod_n_sharding(num_shards, key="word")

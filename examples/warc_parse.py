@@ -55,7 +55,7 @@ def build(
 ) -> gaia.Pipeline:
     """The pipeline; its result is the table `lines`."""
     pipeline = gaia.Pipeline("warc_parse")
-    pages = pipeline.read_warc(inputs, name="pages", types=["conversion"], on_error="skip")
+    pages = pipeline.read_warc(inputs, name="pages", types=["conversion"], on_error=gaia.skip())
     lines = pages.map(TextCleaner, language, min_chars, name="text_cleaner")
     lines.write("lines", gaia.TXT).with_mod_n_sharding(num_shards).and_compress(gaia.ZSTD)
     return pipeline

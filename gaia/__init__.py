@@ -14,6 +14,7 @@ from gaia.errors import (
     hide_own_frames,
 )
 from gaia.pipeline.graph import Compression, FileSpec, Format
+from gaia.pipeline.on_error import DeadLetter, dead_letter, fail, skip
 from gaia.pipeline.operators import Context, Joiner, Mapper, Run
 from gaia.pipeline.output import Output
 from gaia.pipeline.pipeline import Pipeline
@@ -46,6 +47,7 @@ __all__ = [
     "ZSTD",
     "Batch",
     "Context",
+    "DeadLetter",
     "FileSpec",
     "GaiaError",
     "InputError",
@@ -64,8 +66,11 @@ __all__ = [
     "TableError",
     "WarcRecord",
     "WorkerError",
+    "dead_letter",
+    "fail",
     "ops",
     "read_table",
+    "skip",
 ]
 
 hide_own_frames()

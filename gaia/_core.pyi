@@ -212,7 +212,16 @@ class Output:
 class TaskState:
     """What the contexts of one task share: where it is in its input, and what it has counted."""
 
-    def __new__(cls, input_file: str, metadata: Any, shard: int | None) -> TaskState: ...
+    def __new__(
+        cls,
+        input_file: str,
+        metadata: Any,
+        shard: int | None,
+        on_broken: Callable[[int, str, bytes | None], None] | None = None,
+    ) -> TaskState:
+        """`on_broken` is told of every record of the input that cannot be read: position, what is
+        wrong with it, and its line, if there is one."""
+
     counters: dict[str, int]
     freq_maps: dict[str, Counter[Any]]
     input_file: str
@@ -233,7 +242,7 @@ class TaskState:
     def enter(self, input_file: str) -> None:
         """The task goes on to another file of its input."""
 
-    def count_broken(self, position: int, message: str) -> None:
+    def count_broken(self, position: int, message: str, line: bytes | None = None) -> None:
         """Counts a record, or a part of a file, that cannot be read."""
 
 class Op:
@@ -287,14 +296,15 @@ class Joint:
 
 class Context(Generic[R]):
     """The native side of `gaia.Context`: what leaves a step goes to its table's outputs and to the
-    steps behind it, `consumers`, which are `(step, call, function or codec, context)`."""
+    steps behind it, `consumers`, which are `(step, call, function or codec, context, on_error)`:
+    the last takes the exceptions of records that are to be left out, if any are."""
 
     def __new__(
         cls,
         state: TaskState,
         codec: Codec,
         outputs: Sequence[Output],
-        consumers: Sequence[tuple[str, str, Any, Context[Any]]],
+        consumers: Sequence[tuple[str, str, Any, Context[Any], Callable[[Exception], None] | None]],
     ) -> Context[R]: ...
     def write(self, record: R, /, *, shard: int | str | None = None) -> None: ...
     def write_columns(self, **columns: Any) -> None: ...

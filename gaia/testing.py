@@ -170,6 +170,7 @@ def _with_shards(plan: Plan, least: int) -> Plan:
 
     def stage(old: Stage) -> Stage:
         shards = None if old.shards is None else max(old.shards, least)
-        return attrs.evolve(old, root=branch(old.root), shards=shards)
+        letters = tuple(map(table, old.letters))
+        return attrs.evolve(old, root=branch(old.root), shards=shards, letters=letters)
 
     return attrs.evolve(plan, stages=tuple(map(stage, plan.stages)))

@@ -1,6 +1,11 @@
 """The order of the tests, and the stores that they share."""
 
 import pytest
+from hypothesis import settings
+
+# A machine may be busy; how long an example takes is not what is tested.
+settings.register_profile("steady", deadline=None, database=None)
+settings.load_profile("steady")
 
 pytest_plugins = ["stores"]
 

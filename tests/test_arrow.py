@@ -572,9 +572,9 @@ class Seen:
         self.positions: list[int] = []
         self.state = TaskState("", None, None)
         into: Context[Any] = Context(self.state, codec(tp, "txt"), [], [])
-        consumer: tuple[Any, ...] = ("see", "do", self.do, into)
+        consumer: tuple[Any, ...] = ("see", "do", self.do, into, None)
         if batches:
-            consumer = ("see", "do_batch", (self.do_batch, 3), into)
+            consumer = ("see", "do_batch", (self.do_batch, 3), into, None)
         self.context: Context[Any] = Context(self.state, codec(tp, "txt"), [], [consumer])
 
     def do(self, record: Any, ctx: Any) -> None:

@@ -313,3 +313,19 @@ def test_datetimes_of_both_kinds_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(gaia.GaiaError, match="field `when`"):
         gaia.LocalRunner(tmp_path, workers=0).run(pipeline)
+
+
+def test_rows_that_are_no_records_go_to_dead_letters(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    rows = sales(3)
+    table = table_of(rows).set_column(2, "amount", pa.array([0, None, 2], pa.int32()))
+    path = write_file(tmp_path / "sales.arrow", table, 2)
+    pipeline = gaia.Pipeline("sales")
+    to_errors = gaia.dead_letter("errors")
+    read = pipeline.read_arrow(path, type=Sale, name="sales", on_error=to_errors)
+    read.write("out", gaia.JSONL).with_mod_n_sharding(1, "city")
+    result = gaia.LocalRunner(tmp_path / "out").run(pipeline)
+    assert sorted(sale.amount for sale in result["out"].records()) == [0, 2]
+    (letter,) = result["errors"].records()
+    assert (letter.step, letter.file, letter.position) == ("sales", path, 1)

@@ -157,6 +157,24 @@ def self_join_by_two_methods() -> gaia.Pipeline:
     return pipeline
 
 
+def records_that_may_fail() -> gaia.Pipeline:
+    pipeline = gaia.Pipeline("forgiving")
+    to_errors = gaia.dead_letter("errors", max=100, shards=4)
+    visits = pipeline.read_jsonl("visits/*", type=Visit, name="visits", on_error=to_errors)
+    users = visits.map(lambda visit: visit.user, name="users", output=str, on_error=to_errors)
+    users.filter(long, on_error=gaia.skip()).write("long", gaia.TXT).with_mod_n_sharding(8)
+    visits.write("visits", gaia.TXT).with_mod_n_sharding(32, "page")
+    joined = pipeline.join(
+        Followers,
+        [visits.bind_with(Followers.on_follower)],
+        2,
+        name="followers",
+        on_error=gaia.dead_letter("lost"),
+    )
+    joined.write("followers", gaia.TXT)
+    return pipeline
+
+
 def shards_of_the_input_files() -> gaia.Pipeline:
     pipeline = gaia.Pipeline("sharded_inputs")
     specs = [gaia.FileSpec(f"day-{day}/*.txt", shard=day, metadata=day) for day in range(7)]
@@ -175,6 +193,7 @@ def shards_of_the_input_files() -> gaia.Pipeline:
         join_of_two_tables,
         chained_joins,
         self_join_by_two_methods,
+        records_that_may_fail,
         shards_of_the_input_files,
     ],
 )

@@ -29,6 +29,7 @@ def test_the_public_names():
         "ZSTD",
         "Batch",
         "Context",
+        "DeadLetter",
         "FileSpec",
         "GaiaError",
         "InputError",
@@ -47,8 +48,11 @@ def test_the_public_names():
         "TableError",
         "WarcRecord",
         "WorkerError",
+        "dead_letter",
+        "fail",
         "ops",
         "read_table",
+        "skip",
     ]
 
 

@@ -101,7 +101,7 @@ class _FlawError(Exception):
 def _refuse(path: str, position: int, message: str) -> None:
     raise InputError(
         f"{path} is damaged at byte {position}: {message}; "
-        'pass on_error="skip" to count and leave out broken records'
+        "pass on_error=gaia.skip() to count and leave out broken records"
     )
 
 

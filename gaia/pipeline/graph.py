@@ -8,6 +8,7 @@ import attrs
 
 from gaia.pipeline.aggregates import Aggregate
 from gaia.pipeline.native import NativeJoiner, NativeMapper
+from gaia.pipeline.on_error import OnError, fail
 
 DEFAULT_BATCH = 8192
 
@@ -110,6 +111,7 @@ class Read:
     source: Files | Records | StoredTable
     type: Any
     location: str
+    on_error: OnError = fail
 
 
 class Call(enum.Enum):
@@ -127,7 +129,7 @@ class Call(enum.Enum):
 @attrs.frozen(eq=False)
 class Step:
     """User code, or a native operator, that sees records one by one, or in batches of at most
-    `batch_size`."""
+    `batch_size`. With `on_error` None, records that do not parse are counted and left out."""
 
     name: str
     parent: "Node"
@@ -137,6 +139,7 @@ class Step:
     type: Any
     location: str
     batch_size: int = DEFAULT_BATCH
+    on_error: OnError | None = fail
     version: str | int | None = None
 
 
@@ -162,6 +165,7 @@ class Join:
     args: tuple[Any, ...]
     type: Any
     location: str
+    on_error: OnError = fail
     version: str | int | None = None
 
 

@@ -1,21 +1,25 @@
 """Pipeline: the graph of a job, and where its written tables are joined."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
 from gaia.pipeline import plan, signatures, wiring
 from gaia.pipeline.graph import (
+    Call,
     Join,
     JoinInput,
     Node,
     Read,
     Step,
     Write,
+    source_of,
 )
 from gaia.pipeline.names import label
 from gaia.pipeline.native import NativeJoiner
+from gaia.pipeline.on_error import DeadLetters, OnError, check_on_error, fail
 from gaia.pipeline.operators import Joiner
+from gaia.pipeline.output import MAX_SHARDS, check_table_name
 from gaia.pipeline.reads import Reads
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
@@ -58,6 +62,7 @@ class Pipeline(Reads):
         inputs: Sequence[JoinInput],
         *args: Any,
         name: str | None = None,
+        on_error: OnError = fail,
     ) -> PTable[T]: ...
 
     def join(
@@ -66,6 +71,7 @@ class Pipeline(Reads):
         inputs: Sequence[Any],
         *args: Any,
         name: str | None = None,
+        on_error: OnError = fail,
     ) -> PTable[Any]:
         """Brings together the shards of written tables that are sharded alike.
 
@@ -79,6 +85,7 @@ class Pipeline(Reads):
                 operator just the tables.
             args: Arguments for the class.
             name: The step's name; by default made from that of the class.
+            on_error: What a record does for which a bound method raises, as for `PTable.map`.
 
         Raises:
             PipelineError: An input is not written, has custom shards or another number of them, or
@@ -87,6 +94,8 @@ class Pipeline(Reads):
         name = self._step_name(name, snake_case(label(joiner)))
         wiring.check_made(name, joiner, NativeJoiner)
         if isinstance(joiner, NativeJoiner):
+            if on_error is not fail:
+                wiring.refuse_on_error(name, f"`{label(joiner)}`")
             return self._native_join(name, joiner, inputs, args)
         if not (isinstance(joiner, type) and issubclass(joiner, Joiner)):
             made = "one that is made already: " if isinstance(joiner, Joiner) else ""
@@ -103,6 +112,8 @@ class Pipeline(Reads):
             )
         for bound in inputs:
             self._check_input(name, joiner, bound)
+            if bound.batch_size is not None and on_error is not fail:
+                wiring.refuse_on_error(name, f"`{label(bound.handler)}`")
         wiring.check_constructor(name, joiner, args)
         output = signatures.type_argument(joiner, Joiner, 0)
         hooks: list[Any] = [joiner.on_shard_finish, *(bound.handler for bound in inputs)]
@@ -116,7 +127,7 @@ class Pipeline(Reads):
         wiring.check_type(name, output)
         wiring.check_hooks(name, joiner)
         wiring.check_writes(name, joiner, output, hooks)
-        join = Join(name, joiner, tuple(inputs), args, output, caller())
+        join = Join(name, joiner, tuple(inputs), args, output, caller(), on_error)
         plan.check_join(join, self._writes)
         self._add_node(join)
         return PTable(self, join)
@@ -176,10 +187,12 @@ class Pipeline(Reads):
         """
         return plan.plan(self.name, tuple(self._nodes), self._writes)
 
-    def _read(self, source: Any, tp: Any, name: str | None, default: str) -> PTable[Any]:
+    def _read(
+        self, source: Any, tp: Any, name: str | None, default: str, on_error: OnError = fail
+    ) -> PTable[Any]:
         name = self._step_name(name, default)
         wiring.check_type(name, tp)
-        read = Read(name, source, tp, caller())
+        read = Read(name, source, tp, caller(), on_error)
         self._add_node(read)
         return PTable(self, read)
 
@@ -203,15 +216,54 @@ class Pipeline(Reads):
         if isinstance(node, Step | Join):
             user_code = node.joiner if isinstance(node, Join) else node.function
             wiring.check_travels(node.name, user_code, node.args)
+        counted = isinstance(node, Step) and node.call is Call.AS and node.on_error is None
+        if not counted:
+            check_on_error(node.name, node.on_error, MAX_SHARDS)
+        if isinstance(node.on_error, DeadLetters):
+            self._check_letters(node, node.on_error)
         self._nodes.append(node)
 
+    def _check_letters(self, node: Node, letters: DeadLetters) -> None:
+        """Refuses a table of dead letters that is another table, or one of another stage."""
+        if why := check_table_name(letters.table):
+            raise PipelineError(why, step=node.name)
+        if letters.table in self._writes:
+            self._refuse_table(letters.table, self._writes[letters.table].location, node.name)
+        for other in self._with_letters(letters.table):
+            if source_of(other) is not source_of(node):
+                raise PipelineError(
+                    f"expected a table of dead letters for this stage alone, but "
+                    f"{letters.table!r} is that of step `{other.name}` behind "
+                    f"`{source_of(other).name}`; choose another name",
+                    step=node.name,
+                )
+            assert isinstance(other.on_error, DeadLetters)
+            if other.on_error.shards != letters.shards:
+                raise PipelineError(
+                    f"expected {other.on_error.shards} shards for the dead letters in "
+                    f"{letters.table!r}, as step `{other.name}` has it, got {letters.shards}",
+                    step=node.name,
+                )
+
+    def _with_letters(self, table: str) -> list[Node]:
+        """The nodes whose dead letters go to a table."""
+        return [
+            node
+            for node in self._nodes
+            if isinstance(node.on_error, DeadLetters) and node.on_error.table == table
+        ]
+
+    def _refuse_table(self, name: str, location: str, step: str) -> NoReturn:
+        raise PipelineError(
+            f"expected a new name for a table, but the one at {location} is called {name!r} "
+            "already",
+            step=step,
+        )
+
     def _add_write(self, write: Write) -> None:
-        if write.name in self._writes:
-            raise PipelineError(
-                f"expected a new name for a table, but the write at "
-                f"{self._writes[write.name].location} is called {write.name!r} already",
-                step=f"write {write.name}",
-            )
+        taken = [*filter(None, [self._writes.get(write.name)]), *self._with_letters(write.name)]
+        if taken:
+            self._refuse_table(write.name, taken[0].location, f"write {write.name}")
         self._writes[write.name] = write
 
     def _check_input(self, step: str, joiner: type, bound: JoinInput) -> None:

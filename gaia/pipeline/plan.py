@@ -25,6 +25,7 @@ from gaia.pipeline.graph import (
 )
 from gaia.pipeline.names import label, type_name
 from gaia.pipeline.native import NativeJoiner, NativeMapper
+from gaia.pipeline.on_error import DeadLetter, DeadLetters, Fail, OnError, fail
 from gaia.pipeline.records import record_type
 
 _VERBS = (Call.FILTER, Call.FLAT_MAP)
@@ -63,6 +64,7 @@ class Branch:
     tables: tuple[Table, ...]
     branches: tuple["Branch", ...]
     batch_size: int = DEFAULT_BATCH
+    on_error: OnError | None = fail
     version: str | int | None = None
 
 
@@ -81,7 +83,8 @@ class Input:
 class Stage:
     """What runs in one pass: a source, and the steps fused behind it.
 
-    A read has a `source`; a join has `joiner`, `args`, `inputs` and `shards`.
+    A read has a `source`; a join has `joiner`, `args`, `inputs` and `shards`. `letters` are the
+    tables of records that failed.
     """
 
     name: str
@@ -91,12 +94,14 @@ class Stage:
     args: tuple[Any, ...] = ()
     inputs: tuple[Input, ...] = ()
     shards: int | None = None
+    letters: tuple[Table, ...] = ()
     version: str | int | None = None
 
     def tables(self) -> Iterator[Table]:
         """All tables that the stage writes."""
         for branch in walk(self.root):
             yield from branch.tables
+        yield from self.letters
 
 
 @attrs.frozen
@@ -148,11 +153,12 @@ def plan(pipeline: str, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
                         for bound, write in zip(node.inputs, inputs, strict=True)
                     ),
                     shards=shard_count(inputs[0], writes),
+                    letters=_letters(root),
                     version=node.version,
                 )
             )
         elif root.tables or root.branches:
-            stages.append(Stage(node.name, root, source=node.source))
+            stages.append(Stage(node.name, root, source=node.source, letters=_letters(root)))
     return Plan(pipeline, tuple(stages))
 
 
@@ -274,9 +280,30 @@ def _branch(node: Node, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
             tables=tables,
             branches=branches,
             batch_size=node.batch_size,
+            on_error=node.on_error,
             version=node.version,
         )
-    return Branch(node.name, node.type, None, None, (), tables, branches)
+    return Branch(node.name, node.type, None, None, (), tables, branches, on_error=node.on_error)
+
+
+def _letters(root: Branch) -> tuple[Table, ...]:
+    """The tables of dead letters of a stage."""
+    policies = [branch.on_error for branch in walk(root)]
+    shards = {policy.table: policy.shards for policy in policies if isinstance(policy, DeadLetters)}
+    return tuple(
+        Table(
+            name=name,
+            type=DeadLetter,
+            format=Format.JSONL,
+            sharding=ModN(count, ("file", "position")),
+            shards=count,
+            combine=None,
+            compression=Compression.NONE,
+            level=0,
+            max_shard_bytes=None,
+        )
+        for name, count in shards.items()
+    )
 
 
 def explain(plan: Plan) -> str:
@@ -298,7 +325,9 @@ def explain(plan: Plan) -> str:
                 f"{_count(stage.shards or 0, 'shard')} -> {type_name(stage.root.type)}"
             )
             lines += [f"    <- {_input(entry)}" for entry in stage.inputs]
+        lines += [f"    {policy}" for policy in _on_error(stage.root)]
         lines += _explain_branch(stage.root, "    ")
+        lines += [f"  write {table.name}: {_written(table)}" for table in stage.letters]
     return "\n".join(lines)
 
 
@@ -312,8 +341,14 @@ def _explain_branch(branch: Branch, indent: str) -> list[str]:
             verb = child.call.value if child.call in _VERBS else "map"
             did = f"{verb} {child.name}: {_called(child.function, child.args)}"
         lines.append(f"{indent}{did} -> {type_name(child.type)}")
+        lines += [f"{indent}  {policy}" for policy in _on_error(child)]
         lines += _explain_branch(child, indent + "  ")
     return lines
+
+
+def _on_error(branch: Branch) -> list[str]:
+    plain = branch.on_error is None or isinstance(branch.on_error, Fail)
+    return [] if plain else [f"on error: {branch.on_error}"]
 
 
 def _input(entry: Input) -> str:

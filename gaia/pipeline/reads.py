@@ -3,18 +3,18 @@
 import codecs
 import os
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from gaia.errors import PipelineError
 from gaia.pipeline import csv_format, signatures, wiring
 from gaia.pipeline.graph import Access, Files, FileSpec, Format, Records, StoredTable
 from gaia.pipeline.names import type_name
+from gaia.pipeline.on_error import Fail, OnError, fail
 from gaia.pipeline.output import MAX_SHARDS
 from gaia.pipeline.table import PTable
 from gaia.warc import CONTENT_TYPES, WARC_TYPES, WarcRecord
 
 T = TypeVar("T")
-OnError = Literal["fail", "skip"]
 Paths = str | os.PathLike[str] | FileSpec | Sequence[str | os.PathLike[str] | FileSpec]
 
 
@@ -29,7 +29,7 @@ class Reads:
         skip_header: bool = False,
         encoding: str = "utf-8",
         errors: str = "strict",
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[str]:
@@ -49,8 +49,10 @@ class Reads:
                 the line is counted as a parse error and left out. UTF-16 and other encodings in
                 which a newline is not the byte 0A are decoded as a stream instead: there it stops
                 the run with an `InputError`, and `ctx.input_pos` counts bytes of UTF-8.
-            on_error: What to do with a file that is truncated or does not decompress: `fail`, or
-                `skip` what follows the damage, which is counted as one parse error.
+            on_error: What to do with a file that is truncated or does not decompress:
+                `gaia.fail`, or leave out what follows the damage, which is counted as one parse
+                error. With `gaia.skip(max=n)`, more than n parse errors stop the run; with
+                `gaia.dead_letter(table)`, all of them are kept, too, as far as they can be read.
             storage_options: Options for the file system of URLs, as fsspec takes them.
             filesystem: An fsspec file system to use instead.
         """
@@ -71,9 +73,9 @@ class Reads:
             errors,
             skip_header,
             Access(storage_options, filesystem),
-            _skips(step, on_error),
+            not isinstance(on_error, Fail),
         )
-        return self._read(files, str, name, "read_text")
+        return self._read(files, str, name, "read_text", on_error)
 
     @overload
     def read_jsonl(
@@ -81,7 +83,7 @@ class Reads:
         paths: Paths,
         *,
         name: str | None = None,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[dict[str, Any]]: ...
@@ -93,7 +95,7 @@ class Reads:
         *,
         type: type[T],
         name: str | None = None,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[T]: ...
@@ -104,7 +106,7 @@ class Reads:
         *,
         type: Any = dict,
         name: str | None = None,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[Any]:
@@ -121,9 +123,9 @@ class Reads:
             specs,
             Format.JSONL,
             access=Access(storage_options, filesystem),
-            skip_damaged=_skips(step, on_error),
+            skip_damaged=not isinstance(on_error, Fail),
         )
-        return self._read(files, type, name, "read_jsonl")
+        return self._read(files, type, name, "read_jsonl", on_error)
 
     def read_csv(
         self,
@@ -134,7 +136,7 @@ class Reads:
         delimiter: str = ",",
         header: bool = True,
         encoding: str = "utf-8",
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[T]:
@@ -184,10 +186,10 @@ class Reads:
             encoding,
             skip_header=header,
             access=Access(storage_options, filesystem),
-            skip_damaged=_skips(step, on_error),
+            skip_damaged=not isinstance(on_error, Fail),
             delimiter=delimiter,
         )
-        return self._read(files, type, name, "read_csv")
+        return self._read(files, type, name, "read_csv", on_error)
 
     def read_arrow(
         self,
@@ -195,7 +197,7 @@ class Reads:
         *,
         type: type[T],
         name: str | None = None,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[T]:
@@ -227,7 +229,7 @@ class Reads:
         *,
         type: type[T],
         name: str | None = None,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[T]:
@@ -257,10 +259,9 @@ class Reads:
         step = name or default
         wiring.check_type(step, tp)
         wiring.check_format(step, tp, format)
-        files = Files(
-            _specs(step, paths), format, access=access, skip_damaged=_skips(step, on_error)
-        )
-        return self._read(files, tp, name, default)
+        skip_damaged = not isinstance(on_error, Fail)
+        files = Files(_specs(step, paths), format, access=access, skip_damaged=skip_damaged)
+        return self._read(files, tp, name, default, on_error)
 
     def read_warc(
         self,
@@ -268,7 +269,7 @@ class Reads:
         *,
         name: str | None = None,
         types: Collection[str] | None = CONTENT_TYPES,
-        on_error: OnError = "fail",
+        on_error: OnError = fail,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
     ) -> PTable[WarcRecord]:
@@ -284,7 +285,7 @@ class Reads:
             types: The types of records that are read; None for all. By default those with content:
                 `response`, `resource` and `conversion`.
             on_error: What a broken record does, of which the data, the header or the length is
-                damaged: with `fail` it stops the run with an `InputError`; with `skip` it is
+                damaged: with `gaia.fail` it stops the run with an `InputError`; with others it is
                 counted as a parse error and left out, and reading goes on at the next record.
             storage_options: Options for the file system of URLs, as fsspec takes them.
             filesystem: An fsspec file system to use instead.
@@ -303,10 +304,10 @@ class Reads:
             _specs(step, paths),
             Format.WARC,
             access=Access(storage_options, filesystem),
-            skip_damaged=_skips(step, on_error),
+            skip_damaged=not isinstance(on_error, Fail),
             types=chosen,
         )
-        return self._read(files, WarcRecord, name, "read_warc")
+        return self._read(files, WarcRecord, name, "read_warc", on_error)
 
     @overload
     def from_records(self, records: Iterable[T], *, name: str | None = None) -> PTable[T]: ...
@@ -363,17 +364,11 @@ class Reads:
         stored = StoredTable(folder, Access(storage_options, filesystem))
         return self._read(stored, type, name, "read_table")
 
-    def _read(self, source: Any, tp: Any, name: str | None, default: str) -> PTable[Any]:
+    def _read(
+        self, source: Any, tp: Any, name: str | None, default: str, on_error: OnError = fail
+    ) -> PTable[Any]:
         """Adds a read to the graph."""
         raise NotImplementedError
-
-
-def _skips(step: str, on_error: OnError) -> bool:
-    if on_error not in ("fail", "skip"):
-        raise PipelineError(
-            f"expected on_error to be 'fail' or 'skip', got {on_error!r}", step=step
-        )
-    return on_error == "skip"
 
 
 def _specs(step: str, paths: Paths) -> tuple[FileSpec, ...]:

@@ -12,6 +12,7 @@ from gaia.pipeline import signatures, wiring
 from gaia.pipeline.graph import DEFAULT_BATCH, Call, Format, JoinInput, Node, Step, Write
 from gaia.pipeline.names import label, type_name
 from gaia.pipeline.native import NativeMapper
+from gaia.pipeline.on_error import OnError, fail
 from gaia.pipeline.operators import Context, Mapper
 from gaia.pipeline.output import Output, check_table_name
 from gaia.pipeline.records import record_type
@@ -52,15 +53,23 @@ class PTable(Generic[T]):
         *args: Any,
         name: str | None = None,
         batch_size: int = DEFAULT_BATCH,
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
     def map(
-        self, function: Callable[[T], Any], *, name: str | None = None, output: type[U]
+        self,
+        function: Callable[[T], Any],
+        *,
+        name: str | None = None,
+        output: type[U],
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
-    def map(self, function: Callable[[T], U], *, name: str | None = None) -> "PTable[U]": ...
+    def map(
+        self, function: Callable[[T], U], *, name: str | None = None, on_error: OnError = fail
+    ) -> "PTable[U]": ...
 
     @overload
     def map(
@@ -69,11 +78,16 @@ class PTable(Generic[T]):
         *args: Any,
         name: str | None = None,
         output: type[U],
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
     def map(
-        self, function: Callable[Concatenate[T, ...], U], *args: Any, name: str | None = None
+        self,
+        function: Callable[Concatenate[T, ...], U],
+        *args: Any,
+        name: str | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     def map(
@@ -83,6 +97,7 @@ class PTable(Generic[T]):
         name: str | None = None,
         output: Any = None,
         batch_size: int = DEFAULT_BATCH,
+        on_error: OnError = fail,
     ) -> "PTable[Any]":
         """Passes every record through a `Mapper` class, a function of one record, or an operator
         of `gaia.ops`.
@@ -94,6 +109,9 @@ class PTable(Generic[T]):
             name: The step's name; by default made from that of the class or function.
             output: The type of the records that come out, where annotations do not tell.
             batch_size: How many records `do_batch` gets at most.
+            on_error: What a record does for which the function or `do` raises: `gaia.fail` stops
+                the run, `gaia.skip()` leaves it out, `gaia.dead_letter(table)` also writes it to a
+                table. Not for `do_batch` and operators, which take many records at once.
 
         Raises:
             PipelineError: The class or function does not fit the table or its arguments.
@@ -108,6 +126,8 @@ class PTable(Generic[T]):
         wiring.check_batch_size(step, batch_size)
         wiring.check_made(step, function, NativeMapper)
         if isinstance(function, NativeMapper):
+            if on_error is not fail:
+                wiring.refuse_on_error(step, f"`{label(function)}`")
             return self._native(step, function, args)
         if isinstance(function, type) and issubclass(function, Mapper):
             wiring.check_mapper(step, function, args, self._node)
@@ -124,28 +144,39 @@ class PTable(Generic[T]):
                     step=step,
                 )
             wiring.check_writes(step, function, output, [method, function.on_shard_finish])
+            if batches and on_error is not fail:
+                wiring.refuse_on_error(step, f"`{label(method)}`")
             call = Call.DO_BATCH if batches else Call.DO
-            return self._add(step, call, function, args, output, batch_size)
+            return self._add(step, call, function, args, output, on_error, batch_size)
         wiring.check_function(step, function, self._node, args)
         if output is None:
             output = signatures.result_type(function)
             wiring.check_output(step, function, output)
-        return self._add(step, Call.MAP, function, args, output)
+        return self._add(step, Call.MAP, function, args, output, on_error)
 
     @overload
     def filter(
-        self, function: Callable[[T], object], *, name: str | None = None
+        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError = fail
     ) -> "PTable[T]": ...
 
     @overload
     def filter(
-        self, function: Callable[Concatenate[T, ...], object], *args: Any, name: str | None = None
+        self,
+        function: Callable[Concatenate[T, ...], object],
+        *args: Any,
+        name: str | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[T]": ...
 
     def filter(
-        self, function: Callable[..., object], *args: Any, name: str | None = None
+        self,
+        function: Callable[..., object],
+        *args: Any,
+        name: str | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[T]":
-        """Keeps the records for which the function returns something true.
+        """Keeps the records for which the function returns something true. `on_error` is as for
+        `map`.
 
         >>> import gaia
         >>> numbers = gaia.Pipeline("p").from_records([1, 2, 3], name="numbers")
@@ -154,16 +185,25 @@ class PTable(Generic[T]):
         """
         step = self._step_name(function, name)
         wiring.check_function(step, function, self._node, args)
-        return self._add(step, Call.FILTER, function, args, self._node.type)
+        return self._add(step, Call.FILTER, function, args, self._node.type, on_error)
 
     @overload
     def flat_map(
-        self, function: Callable[[T], Iterable[Any]], *, name: str | None = None, output: type[U]
+        self,
+        function: Callable[[T], Iterable[Any]],
+        *,
+        name: str | None = None,
+        output: type[U],
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
     def flat_map(
-        self, function: Callable[[T], Iterable[U]], *, name: str | None = None
+        self,
+        function: Callable[[T], Iterable[U]],
+        *,
+        name: str | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
@@ -173,6 +213,7 @@ class PTable(Generic[T]):
         *args: Any,
         name: str | None = None,
         output: type[U],
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
@@ -181,6 +222,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], Iterable[U]],
         *args: Any,
         name: str | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     def flat_map(
@@ -189,8 +231,10 @@ class PTable(Generic[T]):
         *args: Any,
         name: str | None = None,
         output: Any = None,
+        on_error: OnError = fail,
     ) -> "PTable[Any]":
         """Passes every record through a function that returns or yields any number of records.
+        `on_error` is as for `map`; what was yielded before an error stays.
 
         >>> import gaia
         >>> from collections.abc import Iterator
@@ -211,14 +255,17 @@ class PTable(Generic[T]):
                     step=step,
                 )
             wiring.check_output(step, function, output)
-        return self._add(step, Call.FLAT_MAP, function, args, output)
+        return self._add(step, Call.FLAT_MAP, function, args, output, on_error)
 
-    def as_(self, output: type[U], *, name: str | None = None) -> "PTable[U]":
+    def as_(
+        self, output: type[U], *, name: str | None = None, on_error: OnError | None = None
+    ) -> "PTable[U]":
         """Re-reads records as another type.
 
         Text is read as a line of TXT: a class from tab-separated fields (or its own `from_text`),
         an `int` from its digits, a `dict` from JSON. A `dict` is read as a class by the names of
-        its fields. Records that do not parse are counted as `parse-errors` and left out.
+        its fields. Records that do not parse are counted as `parse-errors` and left out, unless
+        `on_error` says otherwise, as for `map`.
 
         >>> import gaia
         >>> gaia.Pipeline("p").from_records(["1", "2"], name="lines").as_(int)
@@ -236,7 +283,7 @@ class PTable(Generic[T]):
             raise PipelineError(
                 f"expected a class to read dicts as, got `{type_name(output)}`", step=name
             )
-        return self._add(name, Call.AS, output, (), output)
+        return self._add(name, Call.AS, output, (), output, on_error)
 
     def write(self, name: str, format: Format) -> Output[T]:
         """Writes the table to a folder of that name. It is complete before a later stage reads it.
@@ -296,7 +343,7 @@ class PTable(Generic[T]):
             operator.core(self._node.type, output)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             raise PipelineError(f"{label(operator)}: {error}", step=step) from None
-        return self._add(step, Call.NATIVE, operator, (), output)
+        return self._add(step, Call.NATIVE, operator, (), output, fail)
 
     def _step_name(self, function: Any, name: str | None, prefix: str = "") -> str:
         return self._pipeline._step_name(name, prefix + snake_case(label(function)))
@@ -308,10 +355,11 @@ class PTable(Generic[T]):
         function: Any,
         args: tuple[Any, ...],
         output: Any,
+        on_error: OnError | None,
         batch_size: int = DEFAULT_BATCH,
     ) -> "PTable[Any]":
         wiring.check_type(name, output)
-        step = Step(name, self._node, call, function, args, output, caller(), batch_size)
+        step = Step(name, self._node, call, function, args, output, caller(), batch_size, on_error)
         self._pipeline._add_node(step)
         return PTable(self._pipeline, step)
 

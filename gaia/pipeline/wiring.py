@@ -1,7 +1,7 @@
 """Checks of user code when it is wired into the graph. Each raises `PipelineError`."""
 
 import importlib.util
-from typing import Any
+from typing import Any, NoReturn
 
 from gaia.errors import PipelineError
 from gaia.pipeline import csv_format, signatures
@@ -227,6 +227,15 @@ def check_batch_size(step: str, batch_size: int | None) -> None:
             f"expected a batch_size of 1 record or more (and below 2^31), got {batch_size!r}",
             step=step,
         )
+
+
+def refuse_on_error(step: str, what: str) -> NoReturn:
+    """Refuses `on_error` where records are taken many at once."""
+    raise PipelineError(
+        f"on_error is for steps that take records one by one, but {what} takes many at once, of "
+        "which one that fails cannot be told; use a function or `do`",
+        step=step,
+    )
 
 
 def check_columns(step: str, tp: Any) -> None:

@@ -13,7 +13,9 @@ from gaia.pipeline.plan import Stage, walk
 from gaia.runner.columns import Rows
 from gaia.runner.culprit import Culprit, find
 from gaia.runner.engine import Death, Engine
+from gaia.runner.failure import Failure
 from gaia.runner.inputs import Part, Slice
+from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.task import Setup, Task, TaskReport, run_task
 from gaia.runner.watch import Watch
 
@@ -43,17 +45,26 @@ def run_all(
 
     Raises:
         GaiaError: What a task raised.
+        StepError: More records were left out than a step allows.
         WorkerError: Workers died of one task as often as they may.
     """
     queue = deque(tasks)
     lives: dict[int, _Life] = {}
+    steps = forgiving(setup.stage)
+    skipped: dict[str, Skipped] = {}
+
+    def checked(report: TaskReport) -> TaskReport:
+        nonlocal skipped
+        skipped = added(skipped, report.skipped, steps)
+        return report
+
     for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout, watch):
         if isinstance(outcome, Death):
             _remove(setup, task)
         life = lives.get(task.number)
         if life is None:
             if not isinstance(outcome, Death):
-                yield outcome
+                yield checked(outcome)
                 continue
             life = lives[task.number] = _tried_again(setup, task, settings)
             next(life)
@@ -62,22 +73,31 @@ def run_all(
             queue.appendleft(life.send(outcome))
         except StopIteration as end:
             del lives[task.number]
-            yield end.value
+            yield checked(end.value)
 
 
 def _tried_again(setup: Setup, task: Task, settings: Attempts) -> _Life:
-    """Attempts at a task, of which the first has been made."""
+    """Attempts at a task, of which the first has been made. Where a step of the stage leaves out
+    records that fail, a record that kills is one of them."""
+    forgiven = next(iter(forgiving(setup.stage)), None)
     deaths: list[Death] = []
-    while len(deaths) < settings.max_attempts:
+    while True:
         outcome = yield task
         if not isinstance(outcome, Death):
             return outcome
         deaths.append(outcome)
         task = attrs.evolve(task, attempt=task.attempt + 1)
-    found: Culprit | str = ""
-    if settings.max_attempts > 1 and setup.stage.joiner is None:
-        task, found = yield from _search(setup, task)
-    raise WorkerError(_message(setup.stage, task, deaths, found))
+        if len(deaths) < settings.max_attempts:
+            continue
+        found: Culprit | str = ""
+        if settings.max_attempts > 1 and setup.stage.joiner is None:
+            task, found = yield from _search(setup, task)
+        if forgiven is None or not isinstance(found, Culprit):
+            raise WorkerError(_message(setup.stage, task, deaths, found))
+        how = f"a worker process {outcome.how}"
+        killer = Failure(forgiven, how, found.file, found.position, found.record, outcome.frames)
+        task = attrs.evolve(task, inputs=found.rest, killers=(*task.killers, killer))
+        deaths.clear()
 
 
 def _search(
@@ -89,7 +109,7 @@ def _search(
     try:
         inputs = next(search)
         while True:
-            trial = attrs.evolve(trial, inputs=inputs, attempt=trial.attempt + 1)
+            trial = attrs.evolve(trial, inputs=inputs, attempt=trial.attempt + 1, killers=())
             outcome = yield trial
             if not isinstance(outcome, Death):
                 _remove(setup, trial)
@@ -117,7 +137,11 @@ def _message(stage: Stage, task: Task, deaths: list[Death], found: Culprit | str
         lines.append(f"  record that kills it: {place}: {found.record}")
     elif found:
         lines.append(f"  record that kills it: {found}")
-    return "\n".join(lines) + deaths[-1].frames
+    if deaths[-1].frames:
+        lines.append(f"  in your code:\n{deaths[-1].frames}")
+    if isinstance(found, Culprit):
+        lines.append("  on_error=gaia.skip() at one of these steps leaves such records out")
+    return "\n".join(lines)
 
 
 def _inputs(stage: Stage, task: Task) -> Iterator[str]:

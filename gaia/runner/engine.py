@@ -61,7 +61,7 @@ def results(
     """
     for _, outcome in engine.map(function, shared, items):
         if isinstance(outcome, Death):
-            raise WorkerError(f"a worker process {outcome.how}{outcome.frames}")
+            raise WorkerError(f"a worker process {outcome.how}")
         yield outcome
 
 

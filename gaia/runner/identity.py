@@ -96,6 +96,7 @@ def identity_of(
         inputs = [(entry.table, entry.handler, entry.batch_size) for entry in stage.inputs]
         parts[f"the code of `{stage.name}`"] = digest((code, stage.args, inputs, stage.shards))
     for branch in walk(stage.root):
+        parts[f"what `{branch.name}` does about errors"] = digest(branch.on_error)
         if branch.function is not None:
             parts[f"the code of `{branch.name}`"] = digest(_step(branch))
         for table in branch.tables:

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -156,6 +157,7 @@ class LocalRunner:
             stop.args = ("the run was stopped; the tables of unfinished stages are as they were",)
             raise stop.with_traceback(None) from None
         _warn_of_parse_errors(progress)
+        _warn_of_skipped(progress)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         return RunResult(
             tables={
@@ -228,6 +230,16 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
         for error in stage.parse_errors:
             file = error.file or "records of the plan"
             print(f"  {file}, position {error.position}: {error.message}", file=sys.stderr)
+
+
+def _warn_of_skipped(progress: scheduler.Progress) -> None:
+    for stage in progress.stages:
+        for step, skipped in stage.skipped.items():
+            print(
+                f"gaia: {step}: records that failed and were left out: {skipped.count}; the last:\n"
+                + textwrap.indent(skipped.last, "  "),
+                file=sys.stderr,
+            )
 
 
 @contextmanager

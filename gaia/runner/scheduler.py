@@ -29,6 +29,7 @@ from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
+from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.task import ParseError, Setup, Task, TaskReport
 from gaia.runner.watch import Watch
@@ -47,6 +48,7 @@ class StageRecord:
     elapsed: float
     counters: dict[str, int]
     parse_errors: tuple[ParseError, ...]
+    skipped: dict[str, Skipped]
 
 
 @attrs.define
@@ -211,8 +213,10 @@ class _Execution:
         reports.sort(key=lambda report: report.task)
         counters: Counter[str] = Counter()
         freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
+        skipped: dict[str, Skipped] = {}
         for report in reports:
             counters.update(report.counters)
+            skipped = added(skipped, report.skipped, forgiving(stage))
             for name, counts in report.freq_maps.items():
                 freq_maps[name].update(counts)
         made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
@@ -226,6 +230,7 @@ class _Execution:
             elapsed=time.perf_counter() - begin,
             counters=dict(counters),
             parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+            skipped=skipped,
         )
         return Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
 

@@ -24,9 +24,10 @@ from gaia.pipeline.plan import Branch, Input, Stage, Table
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
 from gaia.runner.columns import Columns, Rows, codec_of, frame_bytes, open_batches
-from gaia.runner.failure import Terminated, step_error
+from gaia.runner.failure import Failure, Terminated, step_error
 from gaia.runner.inputs import Archive, Lines, Part, Slice, archived, codec_for, open_lines
 from gaia.runner.memory import Budget
+from gaia.runner.skips import Skipped, Skips
 
 FRAME_BYTES = 128 * 1024
 
@@ -40,7 +41,8 @@ class Task:
     """A unit of work, retry and resume: one input for each table of a join, any number for a read.
 
     `weight` is about how many bytes that is, decompressed. Every `attempt` at a task leaves its
-    bundles in a folder of its own.
+    bundles in a folder of its own. `killers` are records that were taken out of the input because
+    workers died of them.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Task:
     metadata: Any = None
     weight: int = 0
     attempt: int = 1
+    killers: tuple[Failure, ...] = ()
 
 
 @attrs.frozen
@@ -77,13 +80,15 @@ class ParseError:
 
 @attrs.frozen
 class TaskReport:
-    """What a finished task tells: its bundles, its counts, its time in seconds."""
+    """What a finished task tells: its bundles, its counts, what it left out by which step, its time
+    in seconds."""
 
     task: int
     bundles: tuple[Bundle, ...]
     counters: dict[str, int]
     freq_maps: dict[str, Counter[Any]]
     parse_errors: tuple[ParseError, ...]
+    skipped: dict[str, Skipped]
     elapsed: float
 
 
@@ -104,12 +109,13 @@ class _TaskRun:
         self.setup = setup
         self.task = task
         self.folder = setup.folder_of(task)
-        self.state = _core.TaskState("", task.metadata, task.shard)
+        self.skips = Skips(setup.stage)
+        self.state = _core.TaskState("", task.metadata, task.shard, self._broken)
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
         self.contexts: list[_core.Context[Any]] = []
         self.joint: _core.Joint | None = None
-        self.spill = os.path.join(setup.folder, f"{task.number:06}.spill")
+        self.spill = os.path.join(self.folder, "spill")
         self.step = setup.stage.name
         self.reading = False
 
@@ -124,6 +130,12 @@ class _TaskRun:
             head = self._context(stage.root)
             reads = [head] * len(self.task.inputs)
             targets = reads if stage.joiner is None else self._joiner(head)
+            for table in stage.letters:
+                self.skips.letters[table.name] = _core.Context(
+                    self.state, codec(table.type), [self._output(table)], []
+                )
+            for killer in self.task.killers:
+                self.skips.add(killer)
             self.operators.reverse()
             for name, operator, ctx in self.operators:
                 self.step = name
@@ -146,14 +158,17 @@ class _TaskRun:
             for table, _, output in self.outputs:
                 self.step = f"write {table.name}"
                 output.settle()
-            if self.state.spoiled is not None:
-                raise self.state.spoiled
+            for fatal in (self.state.spoiled, self.skips.stopped):
+                if fatal is not None:
+                    raise fatal  # Even if user code has caught it.
         except (KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
             # Errors of Gaia's own come out of reading; user code may raise the like as well.
             if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
                 raise
+            if self.skips.stopped is not None:
+                raise self.skips.stopped from None
             self._check_disk()
             raise step_error(error, self.step, self.state) from None
         finally:
@@ -164,6 +179,7 @@ class _TaskRun:
             counters=self._counters(read, targets),
             freq_maps=self.state.freq_maps,
             parse_errors=tuple(ParseError(*error) for error in self.state.parse_errors[1]),
+            skipped=self.skips.skipped,
             elapsed=time.perf_counter() - begin,
         )
 
@@ -173,7 +189,7 @@ class _TaskRun:
         for child in branch.branches:
             into = self._context(child)
             call, function = self._consumer(child, branch.type, into)
-            consumers.append((child.name, call, function, into))
+            consumers.append((child.name, call, function, into, self._policy(child.name)))
         ctx: _core.Context[Any] = _core.Context(
             self.state,
             codec(branch.type),
@@ -197,10 +213,20 @@ class _TaskRun:
                 return "do_batch", (mapper.do_batch, branch.batch_size)
             return "do", mapper.do
         if branch.call is Call.AS:
+            lenient = branch.on_error is None
             if record_type(takes).kind == "json":
-                return "convert", record_type(branch.type).from_dict
-            return "parse", _core.Codec(record_type(branch.type), "txt")
+                return "convert", (record_type(branch.type).from_dict, lenient)
+            return "parse", (_core.Codec(record_type(branch.type), "txt"), lenient)
         return branch.call.value, _with_arguments(branch.function, branch.args)
+
+    def _policy(self, step: str) -> Callable[[Exception], None] | None:
+        return self.skips.policy(step, self.state, self._check_disk)
+
+    def _broken(self, position: int, message: str, line: bytes | None) -> None:
+        """Is told of what cannot be read."""
+        shown = "" if line is None else repr(line.decode(errors="backslashreplace"))
+        file = self.state.input_file
+        self.skips.add(Failure(self.setup.stage.name, message, file, position, shown))
 
     def _joiner(self, head: _core.Context[Any]) -> list[_core.Context[Any]]:
         """Makes the joiner; returns for each input the context that leads to its handler."""
@@ -218,8 +244,9 @@ class _TaskRun:
             joiner = stage.joiner(*_fresh(stage.args))
             self.operators.append((stage.name, joiner, head))
             calls = [_handler(joiner, entry) for entry in stage.inputs]
+        policy = self._policy(stage.name)
         return [
-            _core.Context(self.state, codec(entry.type), [], [(stage.name, *call, head)])
+            _core.Context(self.state, codec(entry.type), [], [(stage.name, *call, head, policy)])
             for entry, call in zip(stage.inputs, calls, strict=True)
         ]
 
@@ -330,7 +357,7 @@ class _TaskRun:
             yield Bundle(table.name, path, index, tuple(names), zones)
 
     def _counters(self, read: int, targets: list[_core.Context[Any]]) -> dict[str, int]:
-        counters = dict(self.state.counters)
+        counters = dict(self.state.counters) | self.skips.counters()
         joined = self.setup.stage.joiner is not None
         if not joined:
             counters[f"map-input-{self.setup.stage.name}"] = read

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -14,6 +15,7 @@ use crate::columns::rows;
 use crate::context::{Context, PENDING_BYTES, PENDING_ROWS};
 use crate::joint::Joint;
 use crate::ops::Op;
+use crate::state::TaskState;
 use crate::value::{mismatch, raw_bytes, utf8};
 
 /// A batch for Python has so many bytes of text at most, and what one block brings besides.
@@ -25,6 +27,8 @@ pub struct Consumer {
     call: Call,
     into: Py<Context>,
     calls: AtomicU64,
+    /// Takes the exception that a record raised in the step; when it returns, the record is left out.
+    on_error: Option<Py<PyAny>>,
     /// What a step that takes batches has not taken yet.
     pending: GilCell<Pending>,
 }
@@ -37,10 +41,11 @@ enum Call {
     Filter(Py<PyAny>),
     /// One record in, an iterable of records out.
     FlatMap(Py<PyAny>),
-    /// Text read as a record of another type.
-    Parse(Py<Codec>),
-    /// A value converted to a record of another type; what it raises is a parse error.
-    Convert(Py<PyAny>),
+    /// Text read as a record of another type. With `true`, text that is none is counted as a parse
+    /// error and left out.
+    Parse(Py<Codec>, bool),
+    /// A value converted to a record of another type; as `Parse`.
+    Convert(Py<PyAny>, bool),
     /// `do_batch(batch, ctx)`, of at most so many rows: the function, and the object whose method it is.
     Batch(Py<PyAny>, Py<PyAny>, usize),
     Native(Py<Op>),
@@ -59,13 +64,20 @@ fn bound_method(function: &Bound<'_, PyAny>) -> PyResult<Call> {
     Ok(Call::Do(function, Some(object)))
 }
 
-/// A consumer as Python describes it: step, call, function or codec, and the context behind it.
-pub type ConsumerSpec<'py> = (Py<PyString>, String, Bound<'py, PyAny>, Py<Context>);
+/// A consumer as Python describes it: step, call, function or codec, the context behind it, and
+/// what takes the exceptions of records, if anything does.
+pub type ConsumerSpec<'py> = (
+    Py<PyString>,
+    String,
+    Bound<'py, PyAny>,
+    Py<Context>,
+    Option<Py<PyAny>>,
+);
 
 impl Consumer {
     /// For records of the shape that the context before has.
     pub fn new(spec: ConsumerSpec<'_>, shape: &Shape) -> PyResult<Self> {
-        let (step, call, function, into) = spec;
+        let (step, call, function, into, on_error) = spec;
         let call = match call.as_str() {
             "do" => bound_method(&function)?,
             "do_batch" => {
@@ -83,14 +95,21 @@ impl Consumer {
             "map" => Call::Map(function.unbind()),
             "filter" => Call::Filter(function.unbind()),
             "flat_map" => Call::FlatMap(function.unbind()),
-            "parse" => Call::Parse(function.cast_into::<Codec>()?.unbind()),
-            _ => Call::Convert(function.unbind()),
+            "parse" => {
+                let (codec, lenient): (Bound<'_, PyAny>, bool) = function.extract()?;
+                Call::Parse(codec.cast_into::<Codec>()?.unbind(), lenient)
+            }
+            _ => {
+                let (convert, lenient) = function.extract()?;
+                Call::Convert(convert, lenient)
+            }
         };
         Ok(Consumer {
             step,
             call,
             into,
             calls: AtomicU64::new(0),
+            on_error,
             pending: GilCell::new(Pending::new(shape)),
         })
     }
@@ -105,13 +124,16 @@ impl Consumer {
 
     pub fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.into)?;
+        visit.call(&self.on_error)?;
         match &self.call {
-            Call::Parse(codec) => visit.call(codec),
+            Call::Parse(codec, _) => visit.call(codec),
             Call::Do(function, object) => {
                 visit.call(function)?;
                 visit.call(object)
             }
-            Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f) => visit.call(f),
+            Call::Map(f) | Call::Filter(f) | Call::FlatMap(f) | Call::Convert(f, _) => {
+                visit.call(f)
+            }
             Call::Batch(function, object, _) => {
                 visit.call(function)?;
                 visit.call(object)
@@ -126,6 +148,21 @@ impl Consumer {
             self.call,
             Call::Batch(..) | Call::Native(_) | Call::Joint(..)
         )
+    }
+
+    /// Has the step's policy take an exception that a record raised in it, and nowhere further in.
+    #[cold]
+    pub fn forgive(&self, state: &TaskState, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        match &self.on_error {
+            Some(policy)
+                if error.is_instance_of::<PyException>(py)
+                    && state.came_out_of(py, &error, &self.step)? =>
+            {
+                // Only so the value gets to know its traceback.
+                policy.bind(py).call1((error.into_value(py),)).map(drop)
+            }
+            _ => Err(error),
+        }
     }
 
     fn count(&self, calls: usize) {
@@ -179,7 +216,7 @@ impl Consumer {
                 }
                 Ok(())
             }
-            Call::Parse(codec) => {
+            Call::Parse(codec, lenient) => {
                 let text = if record.is_instance_of::<PyString>() {
                     utf8("", record)?
                 } else {
@@ -187,12 +224,14 @@ impl Consumer {
                 };
                 match codec.get().decode(py, text) {
                     Ok(parsed) => into.write(&parsed, None),
-                    Err(error) => state.parse_error(py, error),
+                    Err(error) if *lenient => state.parse_error(py, error),
+                    Err(error) => Err(error),
                 }
             }
-            Call::Convert(function) => match function.bind(py).call1((record,)) {
+            Call::Convert(function, lenient) => match function.bind(py).call1((record,)) {
                 Ok(converted) => into.write(&converted, None),
-                Err(error) => state.parse_error(py, error),
+                Err(error) if *lenient => state.parse_error(py, error),
+                Err(error) => Err(error),
             },
             Call::Batch(..) | Call::Native(_) | Call::Joint(..) => unreachable!("taken above"),
         }

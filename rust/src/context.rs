@@ -35,7 +35,7 @@ pub struct Context {
 
 #[pymethods]
 impl Context {
-    /// `consumers` are tuples `(step, call, function or codec, context)`.
+    /// `consumers` are tuples `(step, call, function or codec, context, on_error)`.
     #[new]
     fn new(
         state: Py<TaskState>,
@@ -285,7 +285,7 @@ impl Context {
         Ok(shard.as_ref().map(|shard| shard.bind(py).clone()))
     }
 
-    /// Notes the step that an error came out of.
+    /// Notes the step that an error came out of; one that a single record raised may be forgiven.
     pub fn blamed(
         &self,
         py: Python<'_>,
@@ -293,10 +293,14 @@ impl Context {
         record: Option<&Bound<'_, PyAny>>,
         result: PyResult<()>,
     ) -> PyResult<()> {
-        if let Err(error) = &result {
-            let state = self.state.get();
-            state.failed_at(py, &consumer.step, record, error)?;
+        let Err(error) = result else {
+            return Ok(());
+        };
+        let state = self.state.get();
+        state.failed_at(py, &consumer.step, record, &error)?;
+        match record {
+            Some(_) => consumer.forgive(state, py, error),
+            None => Err(error),
         }
-        result
     }
 }

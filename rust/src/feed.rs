@@ -1,5 +1,6 @@
 //! The loops that bring records to user code.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::exceptions::PyValueError;
@@ -36,8 +37,9 @@ pub fn feed_lines(
         return feed_blocks(py, &mut lines, codec, target, lenient);
     }
     let mut count = 0;
-    while let Some((position, record)) = next_record(py, &mut lines, codec)? {
-        count += pass_on(py, codec, target, position, record, lenient)?;
+    while let Some((position, line, record)) = next_record(py, &mut lines, codec)? {
+        let line = lines.bytes(line);
+        count += pass_on(py, codec, target, position, Some(line), record, lenient)?;
     }
     Ok(count)
 }
@@ -47,6 +49,7 @@ fn pass_on(
     codec: &Codec,
     target: &Context,
     position: u64,
+    line: Option<&[u8]>,
     record: PyResult<Bound<'_, PyAny>>,
     lenient: bool,
 ) -> PyResult<u64> {
@@ -58,7 +61,7 @@ fn pass_on(
             codec.take_back(record)?;
             Ok(1)
         }
-        Err(error) if lenient => state.parse_error(py, error).map(|()| 0),
+        Err(error) if lenient => state.bad_line(py, error, line).map(|()| 0),
         Err(error) => Err(error),
     }
 }
@@ -86,7 +89,15 @@ fn feed_blocks(
                 continue;
             }
             let record = codec.decode(py, line);
-            count += pass_on(py, codec, target, line_position, record, lenient)?;
+            count += pass_on(
+                py,
+                codec,
+                target,
+                line_position,
+                Some(line),
+                record,
+                lenient,
+            )?;
         }
     }
     Ok(count)
@@ -143,7 +154,9 @@ fn feed_rows(
     let mut count = 0;
     while let Some((base, batch)) = next_batch(py, lines, codec, |rows, row, bad| {
         if lenient {
-            return state.bad_row(py, rows, row, bad);
+            state.bad_row(py, rows, row, &bad)?;
+            let line = rows.columns[0].text().get(row);
+            return state.bad_line(py, PyValueError::new_err(bad.why), Some(line));
         }
         state.at(rows, row);
         Err(PyValueError::new_err(bad.why))
@@ -210,7 +223,7 @@ pub fn feed_batches(
                 state.position.store(row.number, Relaxed);
                 match reader.batch(py, &row) {
                     Ok(batch) => Ok(count + feed_batch(codec, &batch, target, lenient)?),
-                    Err(error) => state.parse_error(py, error).map(|()| count),
+                    Err(error) => state.bad_line(py, error, None).map(|()| count),
                 }
             })?,
         };
@@ -230,7 +243,7 @@ fn feed_batch(
         for row in 0..batch.rows {
             let position = batch.position(row).unwrap_or(0);
             let record = rows::record(py, &codec.shape, &batch.columns, row);
-            count += pass_on(py, codec, target, position, record, lenient)?;
+            count += pass_on(py, codec, target, position, None, record, lenient)?;
         }
         return Ok(count);
     }
@@ -263,7 +276,7 @@ fn readable(
             Ok(()) => good.push(row as u32),
             Err(error) => {
                 state.at(batch, row);
-                state.parse_error(py, error)?;
+                state.bad_line(py, error, None)?;
             }
         }
     }
@@ -326,7 +339,7 @@ impl RecordReader {
             return self.next_of_csv(py, &mut lines);
         }
         match next_record(py, &mut lines, codec)? {
-            Some((_, record)) => record.map(Some),
+            Some((_, _, record)) => record.map(Some),
             None => Ok(None),
         }
     }
@@ -360,19 +373,20 @@ impl RecordReader {
     }
 }
 
-type Positioned<'py> = (u64, PyResult<Bound<'py, PyAny>>);
+/// Where a line starts in the input and stands in the reader, and its record.
+type Positioned<'py> = (u64, Range<usize>, PyResult<Bound<'py, PyAny>>);
 
 fn next_record<'py>(
     py: Python<'py>,
     lines: &mut LineReader,
     codec: &Codec,
 ) -> PyResult<Option<Positioned<'py>>> {
-    while let Some((position, line)) = lines.next(py)? {
-        let line = lines.bytes(line);
+    while let Some((position, range)) = lines.next(py)? {
+        let line = lines.bytes(range.clone());
         if codec.skips_blank() && line.trim_ascii().is_empty() {
             continue;
         }
-        return Ok(Some((position, codec.decode(py, line))));
+        return Ok(Some((position, range, codec.decode(py, line))));
     }
     Ok(None)
 }

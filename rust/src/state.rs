@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pyo3::exceptions::{PyBaseException, PyException, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyString};
 
 use crate::cell::GilCell;
 use crate::columns::column::Batch;
@@ -23,6 +23,9 @@ pub struct TaskState {
     pub metadata: Py<PyAny>,
     pub shard: Py<PyAny>,
     pub position: AtomicU64,
+    /// Is told of every record of the input that cannot be read: position, what is wrong with it,
+    /// and its bytes, as far as they are known.
+    on_broken: Option<Py<PyAny>>,
     errors: GilCell<Errors>,
 }
 
@@ -47,7 +50,13 @@ struct Failed {
 #[pymethods]
 impl TaskState {
     #[new]
-    fn new(input_file: Bound<'_, PyString>, metadata: Py<PyAny>, shard: Py<PyAny>) -> Self {
+    #[pyo3(signature = (input_file, metadata, shard, on_broken=None))]
+    fn new(
+        input_file: Bound<'_, PyString>,
+        metadata: Py<PyAny>,
+        shard: Py<PyAny>,
+        on_broken: Option<Py<PyAny>>,
+    ) -> Self {
         let py = input_file.py();
         Self {
             counters: PyDict::new(py).unbind(),
@@ -56,6 +65,7 @@ impl TaskState {
             metadata,
             shard,
             position: AtomicU64::new(0),
+            on_broken,
             errors: GilCell::new(Errors::default()),
         }
     }
@@ -77,14 +87,19 @@ impl TaskState {
     }
 
     /// Counts a record, or a part of a file, that cannot be read.
-    fn count_broken(&self, py: Python<'_>, position: u64, message: String) -> PyResult<()> {
-        let file = self.input_file(py)?.to_string();
-        let mut errors = self.errors.borrow_mut(py)?;
-        errors.count += 1;
-        if errors.first.len() < KEPT_ERRORS {
-            errors.first.push((file, position, message));
+    #[pyo3(signature = (position, message, line=None))]
+    pub fn count_broken(
+        &self,
+        py: Python<'_>,
+        position: u64,
+        message: String,
+        line: Option<&[u8]>,
+    ) -> PyResult<()> {
+        if let Some(told) = &self.on_broken {
+            let line = line.map(|line| PyBytes::new(py, line));
+            told.bind(py).call1((position, &message, line))?;
         }
-        Ok(())
+        self.count_error(py, position, message)
     }
 
     #[getter]
@@ -120,6 +135,10 @@ impl TaskState {
         Ok(errors.spoiled.as_ref().map(|error| error.clone_ref(py)))
     }
 
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.on_broken)
+    }
+
     /// How many records failed to parse, and file, position and message of the first.
     #[getter]
     fn parse_errors(&self, py: Python<'_>) -> PyResult<(u64, Vec<ParseError>)> {
@@ -129,24 +148,41 @@ impl TaskState {
 }
 
 impl TaskState {
-    /// Counts a record that failed to parse.
+    /// Counts a record that a step failed to parse.
     ///
     /// # Errors
     /// The error itself where it is no `Exception`, such as `KeyboardInterrupt`.
     pub fn parse_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
-        if !error.is_instance_of::<PyException>(py) {
-            return Err(error);
-        }
-        let message = error.value(py).str()?.to_string();
-        self.count_broken(py, self.position.load(Relaxed), message)
+        let message = message_of(py, error)?;
+        self.count_error(py, self.position.load(Relaxed), message)
     }
 
-    /// Counts a row of a batch that failed to parse, and what of it did.
-    pub fn bad_row(&self, py: Python<'_>, batch: &Batch, row: usize, bad: Bad) -> PyResult<()> {
+    /// Counts a record of the input, at the task's position, that failed to parse, with its line if
+    /// it stands on one.
+    ///
+    /// # Errors
+    /// As `parse_error`.
+    pub fn bad_line(&self, py: Python<'_>, error: PyErr, line: Option<&[u8]>) -> PyResult<()> {
+        let message = message_of(py, error)?;
+        self.count_broken(py, self.position.load(Relaxed), message, line)
+    }
+
+    fn count_error(&self, py: Python<'_>, position: u64, message: String) -> PyResult<()> {
+        let file = self.input_file(py)?.to_string();
+        let mut errors = self.errors.borrow_mut(py)?;
+        errors.count += 1;
+        if errors.first.len() < KEPT_ERRORS {
+            errors.first.push((file, position, message));
+        }
+        Ok(())
+    }
+
+    /// Goes to a row of a batch that failed to parse, and counts what of it did.
+    pub fn bad_row(&self, py: Python<'_>, batch: &Batch, row: usize, bad: &Bad) -> PyResult<()> {
         let counter = PyString::new(py, &format!("parse-errors-{}", bad.what));
         self.inc(&counter, 1i32.into_pyobject(py)?)?;
         self.at(batch, row);
-        self.parse_error(py, PyValueError::new_err(bad.why))
+        Ok(())
     }
 
     /// Adds to a counter.
@@ -173,6 +209,18 @@ impl TaskState {
             errors.spoiled = Some(error.value(py).clone().unbind());
         }
         Ok(())
+    }
+
+    /// Whether an exception came out of a step, and not out of one further in.
+    pub fn came_out_of(
+        &self,
+        py: Python<'_>,
+        error: &PyErr,
+        step: &Py<PyString>,
+    ) -> PyResult<bool> {
+        let errors = self.errors.borrow_mut(py)?;
+        let failed = errors.failed.as_ref();
+        Ok(failed.is_some_and(|failed| failed.error.is(error.value(py)) && failed.step.is(step)))
     }
 
     /// Notes the step that an exception comes out of, unless it was noted further in.
@@ -203,4 +251,15 @@ impl TaskState {
         }
         Ok(())
     }
+}
+
+/// What a record's failure to parse tells.
+///
+/// # Errors
+/// The error itself where it is no `Exception`.
+fn message_of(py: Python<'_>, error: PyErr) -> PyResult<String> {
+    if !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    Ok(error.value(py).str()?.to_string())
 }

@@ -21,7 +21,7 @@ use crate::columns::column::{Batch, Column, Origin, Span, Text, Values};
 use crate::columns::quotes::QUOTE;
 use crate::columns::rows;
 use crate::groups::keys::moment;
-use crate::ops::csv::{Layout, ParseCsv, Split};
+use crate::ops::csv::{Bad, Layout, ParseCsv, Split};
 use crate::ops::delimited::{Delimited, Parser};
 use crate::ops::filter::{Comparison, Constant, filter};
 use crate::ops::find::Finder;
@@ -138,7 +138,10 @@ impl Op {
         let gives = self.gives.get();
         match &self.kernel {
             Kernel::Parse(parse) => {
-                let count = |batch: &Batch, row, bad| state.bad_row(py, batch, row, bad);
+                let count = |batch: &Batch, row, bad: Bad| {
+                    state.bad_row(py, batch, row, &bad)?;
+                    state.parse_error(py, PyValueError::new_err(bad.why))
+                };
                 Ok(vec![parse.records(py, batch, &gives.shape, count)?])
             }
             Kernel::ParseJson(parser) => parse_json(py, parser.as_ref(), batch, gives, state),
