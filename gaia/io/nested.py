@@ -11,7 +11,11 @@ _MAGIC = b"ARROW1"
 
 
 def as_json(batches: Iterable[Any], names: Iterable[str]) -> Iterator[Any]:
-    """The same `pyarrow.RecordBatch`es, with nested columns among those named as JSON text."""
+    """The same `pyarrow.RecordBatch`es, with nested columns among those named as JSON text.
+
+    Raises:
+        ValueError: A column holds what Python or JSON has no value for.
+    """
     import msgspec
     import pyarrow
 
@@ -19,11 +23,13 @@ def as_json(batches: Iterable[Any], names: Iterable[str]) -> Iterator[Any]:
     for batch in batches:
         for number, field in enumerate(batch.schema):
             if field.name in wanted and pyarrow.types.is_nested(field.type):
-                values = batch.column(number).to_pylist()
-                texts = [
-                    None if value is None else msgspec.json.encode(value).decode()
-                    for value in values
-                ]
+                try:
+                    texts = [
+                        None if value is None else msgspec.json.encode(value).decode()
+                        for value in batch.column(number).to_pylist()
+                    ]
+                except (pyarrow.ArrowException, OverflowError, TypeError) as error:
+                    raise ValueError(f"column `{field.name}`: {error}") from None
                 text = pyarrow.array(texts, pyarrow.large_string())
                 batch = batch.set_column(number, pyarrow.field(field.name, text.type), text)
         yield batch
