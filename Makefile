@@ -1,17 +1,21 @@
-# `make demo` runs the main job, `make test` everything that must pass, `make bench` measures Gaia
-# beside its peers (half an hour, 10 GB of disk); each sets up what it needs.
+# `make demo` runs the main job, `make test` everything that must pass, `make fuzz` looks for inputs
+# that break a decoder, `make bench` measures Gaia beside its peers (half an hour, 10 GB of disk); each
+# sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SHARDS ?= 64
 
+FUZZ_SECONDS ?= 60
+FUZZ_ARGS ?=
+
 BENCH_TEXT ?=
 BENCH_MIB ?= 1024
 BENCH_REPEATS ?= 3
 BENCH_ARGS ?=
 
-.PHONY: setup demo test bench lint check-rust check-python clean
+.PHONY: setup demo test fuzz bench lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -19,6 +23,10 @@ demo: setup
 test: setup lint
 	cargo test --release --quiet
 	$(BIN)/python -m pytest
+
+# Every decoder for FUZZ_SECONDS; FUZZ_ARGS go to run.py, such as `--target csv --seed 7`.
+fuzz: setup
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 # BENCH_TEXT is a text to use instead of a made one of BENCH_MIB; BENCH_ARGS go to run.py.
 bench: setup $(VENV)/bench-ready

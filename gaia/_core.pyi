@@ -109,7 +109,8 @@ class Lines:
     frame at byte `offset`, which stands at `origin`. Raises `InputError` for damaged zstd data.
 
     With a `delimiter`, lines are rows of CSV: a newline in quotes ends none. Then `start` is that
-    of a row. Raises `ValueError` where a quote is not closed within 64 MiB."""
+    of a row. Raises `ValueError` where a quote is not closed within 64 MiB, and for a line of more
+    than `longest` bytes, as far as these are not read at once."""
 
     def __new__(
         cls,
@@ -124,6 +125,7 @@ class Lines:
         skip_bom: bool = False,
         crlf: bool = False,
         delimiter: str | None = None,
+        longest: int = ...,
     ) -> Lines: ...
 
 def csv_header(lines: Lines, delimiter: str) -> list[str] | None:

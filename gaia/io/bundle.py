@@ -5,6 +5,8 @@ from collections import defaultdict
 
 import attrs
 
+from gaia.errors import OutputError
+
 _ENTRY = struct.Struct("<IIQQQ")
 
 
@@ -38,13 +40,28 @@ class Bundle:
         """The bytes of its file; without any record, there is none."""
         if not self.index:
             return 0
-        *_, offset, stored, _ = _ENTRY.unpack(self.index[-_ENTRY.size :])
-        return int(offset + stored)
+        *_, offset, stored, _ = self._entries()[-1]
+        return offset + stored
 
     def frames(self) -> dict[int | str, list[Frame]]:
-        """The frames of every shard that has any."""
+        """The frames of every shard that has any.
+
+        Raises:
+            OutputError: The index is damaged.
+        """
         found: dict[int | str, list[Frame]] = defaultdict(list)
-        for number, records, offset, stored, raw in _ENTRY.iter_unpack(self.index):
+        for number, records, offset, stored, raw in self._entries():
+            if self.names and number >= len(self.names):
+                raise OutputError(
+                    f"the index of {self.path} is damaged: there is no shard {number}"
+                )
             shard = self.names[number] if self.names else number
             found[shard].append(Frame(self.path, offset, stored, raw, records))
         return found
+
+    def _entries(self) -> list[tuple[int, int, int, int, int]]:
+        if len(self.index) % _ENTRY.size:
+            raise OutputError(
+                f"the index of {self.path} is damaged: it has {len(self.index)} bytes"
+            )
+        return list(_ENTRY.iter_unpack(self.index))

@@ -11,6 +11,10 @@ MAGIC_BYTES = 6
 # What a decoder gives at once: however little a block of input is, so much memory and no more.
 _MOST = 1 << 20
 
+# What a file may make the decoder of xz hold, as the decoder of zstd does by itself: enough for a
+# dictionary of 128 MiB, which is twice that of `xz -9`.
+_MOST_HELD = 160 << 20
+
 
 def sniff(head: bytes) -> str:
     """The codec of a file that starts with these bytes.
@@ -124,7 +128,7 @@ def _bzip2() -> Decoder:
 def _xz() -> Decoder:
     import lzma
 
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_HELD)
 
 
 def _lz4() -> Any:

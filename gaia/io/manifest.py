@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from keyword import iskeyword
 from typing import Any
 
 import attrs
@@ -19,6 +20,9 @@ FORMATS = ("txt", "jsonl", "csv", "arrow", "parquet")
 # What compresses its columns by itself has no ending for that.
 _COLUMNS = ("arrow", "parquet")
 RECORD_PARTS = ("kind", "name", "module", "build", "fields", "own_text", "own_json")
+# A field's name, type and kind, and whether it is optional.
+_FIELD = (str, str, str, bool)
+_KEYS = {"mod": int, "custom": str}
 _SUFFIXES = {"none": "", "zstd": ".zst", "gzip": ".gz", "lz4": ".lz4"}
 
 
@@ -90,7 +94,7 @@ def unfinished(kept: Sequence[str]) -> bytes:
 
 def kept_files(content: bytes) -> list[str] | None:
     """The files that are not of the table that was being written; None if it was finished."""
-    with suppress(ValueError, AttributeError):
+    with suppress(ValueError, TypeError, AttributeError, RecursionError):
         found = json.loads(content)
         if found.get("unfinished"):
             return [str(name) for name in found.get("kept", ())]
@@ -153,7 +157,7 @@ def parsed(text: bytes, folder: str) -> Manifest:
         manifest = Manifest(**content, shards=shards)
         _check(manifest)
         return manifest
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise TableError(f"{path} is damaged or unreadable: {error!r}") from None
 
 
@@ -161,15 +165,42 @@ def _check(manifest: Manifest) -> None:
     """Refuses what no version of Gaia has written."""
     if manifest.format not in FORMATS or manifest.compression not in _SUFFIXES:
         raise ValueError(f"unknown format {manifest.format!r}, {manifest.compression!r}")
+    if type(manifest.table) is not str or manifest.sharding not in _KEYS:
+        raise ValueError(f"unknown sharding {manifest.sharding!r} of {manifest.table!r}")
     missing = [part for part in RECORD_PARTS if part not in manifest.record]
     if missing:
         raise ValueError(f"its record lacks {', '.join(missing)}")
+    texts = [manifest.record[part] for part in ("kind", "name", "module", "build")]
+    fields = manifest.record["fields"]
+    if set(map(type, texts)) != {str} or not all(map(_is_field, fields)):
+        raise ValueError("its record is described in another way")
+    for shard in manifest.shards:
+        sizes = [shard.records, shard.raw_bytes, *(file.size for file in shard.files)]
+        named = {type(file.checksum) for file in shard.files} <= {str}
+        keyed = type(shard.key) is _KEYS[manifest.sharding]
+        if not (keyed and named and all(map(_is_size, sizes))):
+            raise ValueError(f"shard {shard.key!r} is described in another way")
+
+
+def _is_field(field: Any) -> bool:
+    """Whether it describes a field of a record. A class may be made of it, by code that the name
+    stands in, so that it has to be a name and nothing else."""
+    name = field[0] if tuple(map(type, field)) == _FIELD else ""
+    return name.isidentifier() and not iskeyword(name)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path, relative to a table's folder, stands for something below it by its name.
+    Links are followed wherever they lead: whoever made them had the folder."""
+    return "\0" not in path and not {"", ".", ".."}.intersection(path.split("/"))
 
 
 def _inside(path: str) -> str:
-    """Refuses a path that leads out of the table's folder."""
-    parts = path.split("/")
-    if os.path.isabs(path) or ".." in parts or "\0" in path:
+    if not is_inside(path):
         raise ValueError(f"shard file {path!r} is outside of the table's folder")
     return path
 

@@ -88,7 +88,7 @@ def _opened(source: SizedSource) -> Iterator[Any]:
         raise
     except FileNotFoundError:
         raise InputError(f"cannot read {source.path}: there is no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{source.path} is damaged, or no Parquet: {error}") from None
 
 

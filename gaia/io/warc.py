@@ -35,6 +35,8 @@ _WINDOW = 1 << 18
 _PROOF = 1 << 17
 # Enough of a member to tell how it begins: in zstd, a whole block.
 _HEAD = _PROOF + 1024
+# What is sent compressed may stand for any amount; a body of more stays as it was sent.
+_MAX_BODY = 256 << 20
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
@@ -263,7 +265,9 @@ def _http(from_bytes: Any, record: bytes) -> tuple[int, dict[str, str], bytes | 
         parsed = from_bytes(record)
         try:
             parsed.parse_http(auto_decode=decode, quirks_mode=True)
-            body = parsed.reader.read()
+            body = parsed.reader.read(_MAX_BODY if decode == "all" else -1)
+            if decode == "all" and parsed.reader.read(1):
+                continue
         except OSError:
             continue
         headers = _merged(parsed.http_headers.to_tuples())

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 _MAX_HEADER = 1 << 16
 _MAX_BLOCK = 1 << 30
+# Newlines that are looked over for what follows a record.
+_MAX_NEWLINES = 1 << 16
 _START = b"WARC/"
 # How a record begins, where garbage may be around it, and bytes that are enough to tell.
 RECORD = re.compile(rb"WARC/(?:0\.\d{1,2}|1\.[01])\r\n[\w-]+[ \t]*:")
@@ -129,7 +131,7 @@ class Stream:
         a member it tells that damage runs on into what follows the member, which is read again.
         """
         end = size
-        while True:
+        while end - size < _MAX_NEWLINES:
             end = _after_newlines(self._data, self._at + end) - self._at
             if self._at + end < len(self._data):
                 break

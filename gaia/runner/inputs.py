@@ -22,6 +22,8 @@ from gaia.warc import WarcRecord
 
 # A header is looked for in so much of a remote file at first.
 _HEADER = 1 << 16
+_LONGEST_HEADER = 16 << 20
+_LONGEST = 1 << 30
 
 # Encodings in which the byte 0A is a newline and nothing else, so that lines can be found before
 # they are decoded. Others are turned into UTF-8 as a stream.
@@ -120,7 +122,7 @@ def _columns(source: Lines, part: Part, tp: Any) -> tuple[list[int], int]:
     names = fields = list(fields_of(tp))
     if source.skip_header:
         start = Part(part.file, until=_HEADER)
-        lines = open_lines(attrs.evolve(source, skip_header=False), start)
+        lines = open_lines(attrs.evolve(source, skip_header=False), start, _LONGEST_HEADER)
         try:
             # A file without any row has no columns that could be missing.
             names = _core.csv_header(lines, source.delimiter) or fields
@@ -138,8 +140,8 @@ def _columns(source: Lines, part: Part, tp: Any) -> tuple[list[int], int]:
     return [names.index(field) for field in fields], len(names)
 
 
-def open_lines(source: Lines, part: Part) -> _core.Lines:
-    """Opens a part for reading.
+def open_lines(source: Lines, part: Part, longest: int = _LONGEST) -> _core.Lines:
+    """Opens a part for reading. A line of more than `longest` bytes is refused with a `ValueError`.
 
     Raises:
         InputError: It is damaged or does not decode, now or while it is read.
@@ -170,6 +172,7 @@ def open_lines(source: Lines, part: Part) -> _core.Lines:
             skip_bom=source.skip_bom,
             crlf=not source.ours,
             delimiter=source.delimiter if source.format is Format.CSV else None,
+            longest=longest,
         )
     except OSError as error:
         raise InputError(f"cannot read {file.path}: {reason(error)}") from None

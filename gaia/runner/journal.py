@@ -78,7 +78,8 @@ class Past:
             self.committed.pop(entry.stage, None)
             self.half[entry.stage] = Half(entry)
         elif isinstance(entry, Finished):
-            self.half[entry.stage].reports[entry.report.task] = entry.report
+            if half := self.half.get(entry.stage):  # Otherwise it did not begin, or is committed.
+                half.reports[entry.report.task] = entry.report
         else:
             self.half.pop(entry.stage, None)
             self.committed[entry.stage] = entry
@@ -132,6 +133,8 @@ def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
             entry: Entry = cloudpickle.loads(content)
         except (pickle.UnpicklingError, AttributeError, ImportError, EOFError, TypeError):
             return  # Of another version of Gaia, or of classes that are no more: of no use.
+        if not isinstance(entry, Entry):
+            return
         at += _HEAD.size + size
         yield entry, at
 

@@ -25,6 +25,8 @@ _BUFFERS = 64 * MIB
 _COMBINE = 128 * MIB
 # A column of texts cannot be larger than 4 GiB, and is counted with its spare room.
 _JOIN = 2048 * MIB
+# A longer line is no line.
+_LINE = 1024 * MIB
 
 _UNITS = {"": 1, "b": 1} | {
     f"{prefix}{unit}": base**power
@@ -36,11 +38,13 @@ _UNITS = {"": 1, "b": 1} | {
 @attrs.frozen
 class Budget:
     """What a worker may hold, in bytes: `buffers` of the shards of one table, `combine` of the
-    groups of one table that is combined, `join` of what a native joiner keeps."""
+    groups of one table that is combined, `join` of what a native joiner keeps, `line` of one
+    line of an input."""
 
     buffers: int
     combine: int
     join: int
+    line: int = _LINE
 
 
 def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
@@ -49,12 +53,12 @@ def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
 
     Less than it is free to use: buffers can take up to twice their size, because they grow in
     steps, and tables half as much again, because the smaller one is still there while a larger one
-    is made.
+    is made. A line is held as it is read, as a value, and as it is written.
 
     >>> budget_of(24 << 30, workers=2)
-    Budget(buffers=67108864, combine=134217728, join=2147483648)
+    Budget(buffers=67108864, combine=134217728, join=2147483648, line=1073741824)
     >>> budget_of(500_000_000, workers=2)
-    Budget(buffers=9333544, combine=24889450, join=49778901)
+    Budget(buffers=9333544, combine=24889450, join=49778901, line=18667088)
     """
     free = max(_LEAST, share_of(total, workers) - _PROCESS)
     tables = max(1, tables)
@@ -62,6 +66,7 @@ def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
         buffers=min(_BUFFERS, free // 16 // tables),
         combine=min(_COMBINE, free // 6 // tables),
         join=min(_JOIN, free // 3),
+        line=min(_LINE, free // 8),
     )
 
 

@@ -327,7 +327,8 @@ class _TaskRun:
             return _core.feed_batches(batches, codec_of(tp), target, not source.ours)
         assert isinstance(part, Part)
         codec = codec_for(source, part, tp)
-        return _core.feed_lines(open_lines(source, part), codec, target, not source.ours)
+        lines = open_lines(source, part, self.setup.budget.line)
+        return _core.feed_lines(lines, codec, target, not source.ours)
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
         count = 0

@@ -18,7 +18,7 @@ use crate::ops::csv::{Layout, ParseCsv};
 use crate::ops::delimited::{Delimited, Parser};
 use crate::quote::write_str;
 use crate::record::Class;
-use crate::value::{Kind, refused};
+use crate::value::{Kind, explained, refused};
 use crate::{csv, json, text};
 
 /// How records of one type stand in the lines of one format.
@@ -346,7 +346,10 @@ impl Codec {
                 Shape::Class(_),
             ) => from_text.bind(py).call1((text::decode_utf8(py, line)?,)),
             (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
-            (Format::Json { read, .. }, _) => read.bind(py).call1((PyBytes::new(py, line),)),
+            (Format::Json { read, .. }, _) => {
+                let read = read.bind(py).call1((PyBytes::new(py, line),));
+                read.map_err(|error| explained("", error, py))
+            }
             (Format::Csv { rows, .. }, shape) => {
                 let text = Text {
                     data: Arc::new(line.to_vec()),

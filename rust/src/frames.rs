@@ -40,17 +40,19 @@ type Measure = fn(&File, u64) -> io::Result<Option<(u64, u64)>>;
 
 fn walk(file: &File, size: u64, every: u64, measure: Measure) -> io::Result<Option<Positions>> {
     let mut found = vec![(0, 0)];
-    let (mut at, mut raw) = (0, 0);
+    let (mut at, mut raw) = (0u64, 0u64);
     while at < size {
         let measured = match measure(file, at) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             measured => measured?,
         };
-        let Some((stored, content)) = measured else {
+        let next = measured.and_then(|(stored, content)| {
+            Some((at.checked_add(stored)?, raw.checked_add(content)?))
+        });
+        let Some(next) = next else {
             return Ok(None);
         };
-        at += stored;
-        raw += content;
+        (at, raw) = next;
         if at >= size || found.last().is_some_and(|last| raw - last.1 >= every) {
             found.push((at, raw));
         }

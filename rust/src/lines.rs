@@ -16,6 +16,7 @@ use crate::columns::column::Span;
 use crate::columns::quotes::{Quotes, Unclosed};
 
 const BLOCK: usize = 256 * 1024;
+/// No line is longer, as places in a block are numbers of 32 bits.
 const LONGEST: usize = 3 << 30;
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -28,6 +29,8 @@ pub const BOM: &[u8] = b"\xef\xbb\xbf";
 ///
 /// With a `delimiter`, lines are rows of CSV: a newline in quotes ends none. Then a range starts where
 /// a row does (see `cuts`).
+///
+/// Lines are held as a whole, so one that is longer than `longest` bytes is refused before it is.
 #[pyclass(frozen, module = "gaia._core")]
 pub struct Lines(GilCell<LineReader>);
 
@@ -35,7 +38,8 @@ pub struct Lines(GilCell<LineReader>);
 impl Lines {
     #[new]
     #[pyo3(signature = (source, start=0, end=None, *, zstd=false, offset=0, origin=0,
-                        skip_header=false, skip_bom=false, crlf=false, delimiter=None))]
+                        skip_header=false, skip_bom=false, crlf=false, delimiter=None,
+                        longest=LONGEST))]
     #[expect(clippy::too_many_arguments, reason = "all are named by the one caller")]
     fn new(
         source: &Bound<'_, PyAny>,
@@ -48,6 +52,7 @@ impl Lines {
         skip_bom: bool,
         crlf: bool,
         delimiter: Option<char>,
+        longest: usize,
     ) -> PyResult<Self> {
         // A range that does not start the input begins one byte early: if that byte ends a line,
         // the next line is the range's own; if not, it is the previous range's.
@@ -80,6 +85,7 @@ impl Lines {
             base,
             end: end.unwrap_or(u64::MAX),
             crlf,
+            longest: longest.min(LONGEST),
             opening: match start {
                 0 => Opening::Input {
                     skip_header,
@@ -113,6 +119,7 @@ pub struct LineReader {
     base: u64,
     end: u64,
     crlf: bool,
+    longest: usize,
     opening: Opening,
     /// Those of CSV, up to `scanned`.
     quotes: Option<Quotes>,
@@ -266,10 +273,10 @@ impl LineReader {
     }
 
     fn check_length(&self) -> PyResult<()> {
-        if self.buffer.len() - self.head > LONGEST {
-            let at = self.base + self.head as u64;
+        if self.buffer.len() - self.head > self.longest {
+            let (at, most) = (self.base + self.head as u64, self.longest);
             return Err(PyValueError::new_err(format!(
-                "the line at position {at} is longer than 3 GiB, which no block holds"
+                "the line at position {at} is longer than {most} bytes, the most that is held here"
             )));
         }
         Ok(())
@@ -318,6 +325,7 @@ impl LineReader {
                 self.scanned = self.head;
                 return Ok(Some((position, line)));
             }
+            self.check_length()?;
             self.scanned = self.buffer.len();
             if !self.fill(py)? {
                 let line = self.head..self.buffer.len();
@@ -337,7 +345,6 @@ impl LineReader {
         };
         let end = quotes.first_row_end(&self.buffer, new, self.base);
         let end = end.map_err(unclosed)?;
-        self.check_length()?;
         Ok(end.map(|end| end as usize))
     }
 

@@ -167,7 +167,10 @@ pub fn read_bare<'py>(py: Python<'py>, kind: &Kind, line: &[u8]) -> PyResult<Bou
     match kind {
         Kind::Str => decode_utf8(py, line),
         Kind::Bytes => Ok(PyBytes::new(py, line).into_any()),
-        Kind::Json { decode, .. } => decode.bind(py).call1((PyBytes::new(py, line),)),
+        Kind::Json { decode, .. } => {
+            let read = decode.bind(py).call1((PyBytes::new(py, line),));
+            read.map_err(|error| explained("", error, py))
+        }
         _ => read_kind(py, kind, "", line),
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds of value a field can hold, and reading them from Python objects.
 
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
@@ -87,10 +87,12 @@ pub fn refused(label: &str, why: &str) -> PyErr {
     PyValueError::new_err(format!("{}{why}", place(label)))
 }
 
-/// An error of a conversion in Python, with the part of the record that it is about.
+/// An error of a conversion in Python, with the part of the record that it is about. That something is
+/// nested too deeply is told as an error of the value.
 #[cold]
 pub fn explained(label: &str, error: PyErr, py: Python<'_>) -> PyErr {
-    if label.is_empty() || !error.is_instance_of::<PyException>(py) {
+    let plain = label.is_empty() && !error.is_instance_of::<PyRecursionError>(py);
+    if plain || !error.is_instance_of::<PyException>(py) {
         return error;
     }
     let what = format!("{}{}", place(label), error.value(py));

@@ -67,8 +67,8 @@ impl Packing {
     }
 }
 
-/// A buffer as it was before it was compressed.
-pub fn unpack(codec: CompressionType, packed: &Buffer) -> Result<Buffer, String> {
+/// A buffer as it was before it was compressed; what was, of at most so many bytes.
+pub fn unpack(codec: CompressionType, packed: &Buffer, most: usize) -> Result<Buffer, String> {
     let Some((length, data)) = packed.split_first_chunk() else {
         return match packed.len() {
             0 => Ok(packed.clone()),
@@ -82,7 +82,7 @@ pub fn unpack(codec: CompressionType, packed: &Buffer) -> Result<Buffer, String>
     let mut raw = Vec::new();
     let size = usize::try_from(length)
         .ok()
-        .filter(|&size| raw.try_reserve_exact(size).is_ok())
+        .filter(|&size| size <= most && raw.try_reserve_exact(size).is_ok())
         .ok_or_else(|| format!("a compressed buffer of {length} bytes when it is decompressed"))?;
     let done = match codec {
         CompressionType::ZSTD => Decompressor::new()

@@ -17,6 +17,10 @@ use arrow_schema::{DataType, Field, Schema, UnionMode};
 use crate::ipc::buffers::unpack;
 use crate::ipc::types::is_known;
 
+/// What the buffers of a batch, or of a dictionary, may take when they are decompressed: a column of
+/// texts takes no more anyway.
+const LARGEST_BATCH: usize = 4 << 30;
+
 /// The columns of all batches, and the dictionaries that some have values in.
 pub struct Decoder {
     pub schema: Schema,
@@ -116,6 +120,8 @@ struct Parts<'a> {
     views: Box<dyn Iterator<Item = i64> + 'a>,
     version: MetadataVersion,
     compression: Option<CompressionType>,
+    /// How much more may be decompressed.
+    room: usize,
     body: &'a Buffer,
 }
 
@@ -136,6 +142,7 @@ impl<'a> Parts<'a> {
             views: Box::new(header.variadicBufferCounts().into_iter().flatten()),
             version,
             compression: compression.map(|how| how.codec()),
+            room: LARGEST_BATCH,
             body,
         })
     }
@@ -175,7 +182,11 @@ impl<'a> Parts<'a> {
         let buffer = self.body.slice_with_length(start, length);
         match self.compression {
             None => Ok(buffer),
-            Some(codec) => unpack(codec, &buffer),
+            Some(codec) => {
+                let raw = unpack(codec, &buffer, self.room)?;
+                self.room = self.room.saturating_sub(raw.len());
+                Ok(raw)
+            }
         }
     }
 

@@ -335,7 +335,9 @@ pub fn arrow_blocks(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(u64, u64, u6
             let next = messages.next(py)?;
             let header = next.ok_or_else(|| damaged(range.0, "expected a batch, got the end"))?;
             messages.skip(&header, size)?;
-            blocks.push((range.0, range.1, header.rows()?.unwrap_or(0)));
+            // What the footer says of its length may be anything.
+            let length = messages.input.at - range.0;
+            blocks.push((range.0, length, header.rows()?.unwrap_or(0)));
         }
         return Ok(blocks);
     }
