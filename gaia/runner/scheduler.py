@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from gaia.errors import GaiaError, InputError, OutputError
+from gaia.errors import GaiaError, InputError, OutputError, WorkerError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.destination import Destination
@@ -23,7 +23,7 @@ from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
-from gaia.runner.engine import Engine, results
+from gaia.runner.engine import Death, Engine
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
@@ -250,8 +250,8 @@ class _Execution:
             upload=upload,
         )
         batches = deque(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
-        made = results(self.engine, make_shards, layout, batches)
-        shards = sorted((shard for batch in made for shard in batch), key=_by_key)
+        made = _made(self.engine, layout, batches, self.settings.attempts.max_attempts)
+        shards = sorted(made, key=_by_key)
         manifest = Manifest(
             table=table.name,
             format=table.format.value,
@@ -263,6 +263,22 @@ class _Execution:
         write_counters(folder, counters)
         write_manifest(folder, manifest)
         return manifest
+
+
+def _made(
+    engine: Engine, layout: Layout, batches: deque[tuple[ShardJob, ...]], max_attempts: int
+) -> Iterator[Shard]:
+    """Makes the shards of a table; those of a batch again if its worker dies."""
+    for batch, outcome in engine.map(make_shards, layout, batches):
+        if not isinstance(outcome, Death):
+            yield from outcome
+            continue
+        attempt = batch[0].attempt
+        if attempt == max_attempts:
+            raise WorkerError(
+                f"table `{layout.table}`: a worker process that put shards together {outcome.how}"
+            )
+        batches.append(tuple(attrs.evolve(job, attempt=attempt + 1) for job in batch))
 
 
 def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
