@@ -108,11 +108,14 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
             os.remove(f"{path}.arrow")
         if not ends and layout.compression == "zstd" and len(frames) > 1:
             stored = sum(frame.stored for frame in frames)
-            with open(path, "r+b") as file:
-                # A commit that was cut off may have written one to the bundle that this is.
-                file.truncate(stored)
-                file.seek(stored)
-                file.write(seek_table((frame.stored, frame.raw) for frame in frames))
+            seek = seek_table((frame.stored, frame.raw) for frame in frames)
+            # A commit that was cut off may have written one to the bundle that this is, or a part.
+            # Where it is whole, it stays: readers may have the file, if its table was published.
+            if os.path.getsize(path) != stored + len(seek):
+                with open(path, "r+b") as file:
+                    file.truncate(stored)
+                    file.seek(stored)
+                    file.write(seek)
         files.append(ShardFile(name, os.path.getsize(path)))
     records = sum(frame.records for frame in job.frames)
     return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))

@@ -170,7 +170,6 @@ class _Execution:
         committed = self.resume.finished(stage, identity)
         if committed is None:
             committed = self._done(stage, tasks, identity, begin)
-            self.resume.stage_done(committed)
         progress = self.progress
         progress.manifests |= committed.manifests
         progress.counters.update(committed.counters)
@@ -211,7 +210,6 @@ class _Execution:
         made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
         for name, manifest in made.items():
             self.place.publish(name, manifest)
-        shutil.rmtree(folder)
         errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
             name=stage.name,
@@ -220,7 +218,11 @@ class _Execution:
             counters=dict(counters),
             parse_errors=tuple(errors[:_SHOWN_ERRORS]),
         )
-        return Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        committed = Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        self.resume.stage_done(committed)
+        # Until then, a run that goes on with this one would have to make them anew.
+        shutil.rmtree(folder)
+        return committed
 
     def watch(self, stage: Stage) -> Watch:
         """Tells of workers that use more than their share in a stage."""
