@@ -307,6 +307,22 @@ def test_bundles_that_have_become_shards_are_used_again(
         assert path.stat().st_mtime_ns == status.st_mtime_ns
 
 
+def test_a_lock_that_could_not_be_written_is_given_back(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gaia.io import locks
+
+    def full(token: str) -> bytes:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as context:
+        context.setattr(locks, "_content", full)
+        with pytest.raises(gaia.OutputError, match="No space left on device"):
+            job.run()
+
+    check(job.run())
+
+
 SCRIPT = """
 import sys
 sys.path[:0] = {paths}
