@@ -1,17 +1,19 @@
 # `make demo` runs the main job, `make test` everything that must pass, `make bench` measures Gaia
-# beside its peers (half an hour, 10 GB of disk); each sets up what it needs.
+# beside its peers (half an hour, 10 GB of disk), `make chaos` kills runs at random moments (5 to 10
+# minutes); each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SHARDS ?= 64
+CHAOS_SEEDS ?= 200
 
 BENCH_TEXT ?=
 BENCH_MIB ?= 1024
 BENCH_REPEATS ?= 3
 BENCH_ARGS ?=
 
-.PHONY: setup demo test bench lint check-rust check-python clean
+.PHONY: setup demo test bench chaos lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -24,6 +26,9 @@ test: setup lint
 bench: setup $(VENV)/bench-ready
 	$(BIN)/python benchmarks/run.py --report benchmarks --repeats $(BENCH_REPEATS) \
 	  --mib $(BENCH_MIB) $(if $(BENCH_TEXT),--text '$(BENCH_TEXT)') $(BENCH_ARGS)
+
+chaos: setup
+	$(BIN)/python tests/chaos/chaos.py --seeds $(CHAOS_SEEDS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@ moments; again and again, until the run ends. Then it must have left what an und
 
     python tests/chaos/chaos.py --seeds 200
 
-runs a plan of misfortunes for every seed, and prints what it took. A plan depends on its seed alone,
-what it strikes also on how the workers take turns.
+runs a plan of misfortunes for every seed, and prints what it took. A plan depends on its seed
+alone, what it strikes also on how the workers take turns.
 """
 
 import argparse
@@ -111,9 +111,7 @@ class Chaos:
         disturbed = [self._drawn(rng, whole, life) for life in range(rng.randint(1, 3))]
         return self.survive(job, disturbed, replaces)
 
-    def survive(
-        self, job: str, disturbed: list[list[Misfortune]], replaces: bool = False
-    ) -> Score:
+    def survive(self, job: str, disturbed: list[list[Misfortune]], replaces: bool = False) -> Score:
         """Runs a job: one life after the other, each with its misfortunes, then one without. With
         `replaces`, there are tables of another run in its place."""
         whole = self.reference(job)
@@ -193,7 +191,7 @@ class Chaos:
         return [
             Misfortune(
                 moment,
-                rng.randint(1, max(1, whole.moments[moment] >> life)),
+                _number(rng, max(1, whole.moments[moment] >> life), moment),
                 rng.choice(_WAYS[moment]),
             )
             for moment in rng.sample(moments, rng.randint(1, 2))
@@ -209,7 +207,7 @@ class Chaos:
             told = life.told.strip().rpartition("\n")[2]
             assert told.startswith("OutputError: cannot "), life
             assert str(dest) in told, life
-            assert told.endswith(_TOLD), life
+            assert any(why in told for why in _TOLD), life
 
     def _check_tables(self, job: str, dest: Path, replaces: bool) -> None:
         """Every table is the old one or the new one, as a whole, and never in between."""
@@ -253,6 +251,13 @@ def _faults(misfortunes: list[Misfortune]) -> str:
             length = {"full": 8, "stays full": _NEVER}.get(each.what, 1)
             return f"{each.number} {each.number + length - 1} {_ERRORS[each.what]}"
     return f"{_NEVER} {_NEVER} 0"
+
+
+def _number(rng: random.Random, count: int, moment: str) -> int:
+    """Which of so many moments. Of the calls to the disk most are of tasks; half of those that are
+    struck are of the last, with which tables are put together and published."""
+    late = moment == "disk" and rng.random() < 0.5
+    return rng.randint(max(1, count * 3 // 4) if late else 1, count)
 
 
 def _scored(lives: list[Life], whole: Life) -> Score:

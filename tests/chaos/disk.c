@@ -101,6 +101,20 @@ int linkat(int from_folder, const char *from, int to_folder, const char *to, int
 
 int rename(const char *from, const char *to) { AT_ONCE(to, REAL(rename)(from, to)) }
 
+/* Removing needs no space, but a process may be killed before it. */
+#define REMOVES(below, all)                        \
+    int error = 0;                                 \
+    if ((below) && counted(&error) != PASSES && !error) return failed(error); \
+    return all;
+
+int unlink(const char *path) { REMOVES(is_below(path), REAL(unlink)(path)) }
+
+int rmdir(const char *path) { REMOVES(is_below(path), REAL(rmdir)(path)) }
+
+int unlinkat(int folder, const char *path, int flags) {
+    REMOVES(is_below(path) || is_open_below(folder), REAL(unlinkat)(folder, path, flags))
+}
+
 int ftruncate64(int fd, off64_t size) {
     int error = 0;
     if (!is_open_below(fd) || counted(&error) == PASSES) return REAL(ftruncate64)(fd, size);
