@@ -307,6 +307,30 @@ def test_bundles_that_have_become_shards_are_used_again(
         assert path.stat().st_mtime_ns == status.st_mtime_ns
 
 
+def test_a_record_that_could_not_be_written_leaves_the_last(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gaia.io import destination
+
+    def full(source: str, target: str) -> None:
+        raise OSError(28, os.strerror(28))
+
+    job.run()
+    own = job.folder / "out" / "_gaia"
+    before = (own / "run.json").read_bytes()
+    with monkeypatch.context() as context:
+        context.setattr(destination.os, "replace", full)
+        with pytest.raises(gaia.OutputError, match="No space left on device"):
+            job.run()
+    job.mapped()
+    assert set(os.listdir(own)) == {"run", "run.json"}
+    assert (own / "run.json").read_bytes() == before
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == 0
+
+
 def test_a_lock_that_could_not_be_written_is_given_back(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,6 +216,9 @@ class Chaos:
             if (dest / name).exists() or replaces:
                 known = [self.folder / job / state / name for state in states]
                 assert any(_same(dest / name, table, tp) for table in known), name
+        # Between two lives, all that is of the run alone is in one folder.
+        own = {path.name for path in (dest / "_gaia").glob("*")}
+        assert own <= {"run", "run.json"}, own
 
     def _check_whole(self, job: str, dest: Path) -> None:
         """The run has left what an undisturbed one leaves, and nothing else."""
