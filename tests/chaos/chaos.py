@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -313,20 +314,23 @@ def main() -> None:
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         chaos = Chaos(Path(folder))
-        for seed in range(args.first, args.first + args.seeds):
-            job = sorted(JOBS)[seed % len(JOBS)]
-            try:
-                scores[job].add(chaos.strike(seed))
-            except AssertionError as error:
-                failed.append(seed)
-                print(f"seed {seed} ({job}): {error}", file=sys.stderr)
+        # Ctrl-C ends it early, with the table as far as it goes.
+        with suppress(KeyboardInterrupt):
+            for seed in range(args.first, args.first + args.seeds):
+                job = sorted(JOBS)[seed % len(JOBS)]
+                try:
+                    scores[job].add(chaos.strike(seed))
+                except AssertionError as error:
+                    failed.append(seed)
+                    print(f"seed {seed} ({job}): {error}", file=sys.stderr)
     total = Score()
     print(HEADER)
     for job, score in scores.items():
         if score.seeds:
             print(score.row(job))
             total.add(score)
-    print(total.row("all"))
+    if total.seeds:
+        print(total.row("all"))
     if failed:
         sys.exit(f"seeds that failed: {', '.join(map(str, failed))}")
 
