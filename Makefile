@@ -1,11 +1,12 @@
 # `make demo` runs the main job, `make test` everything that must pass, `make fuzz` looks for inputs
-# that break a decoder, `make bench` measures Gaia beside its peers (half an hour, 10 GB of disk); each
-# sets up what it needs.
+# that break a decoder, `make chaos` kills runs at random moments (5 to 10 minutes), `make bench`
+# measures Gaia beside its peers (half an hour, 10 GB of disk); each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SHARDS ?= 64
+CHAOS_SEEDS ?= 200
 
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
@@ -15,7 +16,7 @@ BENCH_MIB ?= 1024
 BENCH_REPEATS ?= 3
 BENCH_ARGS ?=
 
-.PHONY: setup demo test fuzz bench lint check-rust check-python clean
+.PHONY: setup demo test fuzz chaos bench lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -32,6 +33,9 @@ fuzz: setup
 bench: setup $(VENV)/bench-ready
 	$(BIN)/python benchmarks/run.py --report benchmarks --repeats $(BENCH_REPEATS) \
 	  --mib $(BENCH_MIB) $(if $(BENCH_TEXT),--text '$(BENCH_TEXT)') $(BENCH_ARGS)
+
+chaos: setup
+	$(BIN)/python tests/chaos/chaos.py --seeds $(CHAOS_SEEDS)
 
 lint: setup
 	$(BIN)/ruff check .

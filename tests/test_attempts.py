@@ -72,6 +72,22 @@ def failure(table: gaia.PTable[Any], dest: Path, **settings: Any) -> str:
     return str(caught.value)
 
 
+def dies_in_commit(monkeypatch: pytest.MonkeyPatch, marker: Path) -> None:
+    """Makes the first worker die that has made a shard."""
+    from gaia.io import commit
+
+    make_shard = commit._make_shard
+
+    def dies(layout: Any, job: Any) -> Any:
+        shard = make_shard(layout, job)
+        if not marker.exists():
+            marker.touch()
+            kill()
+        return shard
+
+    monkeypatch.setattr(commit, "_make_shard", dies)
+
+
 def from_records(records: list[Any]) -> gaia.PTable[Any]:
     return gaia.Pipeline("deadly").from_records(records, name="records")
 
@@ -145,6 +161,22 @@ class TestAgain:
         table.write("numbers", gaia.TXT).with_mod_n_sharding(4)
         pipeline.join(Dies, [table.bind_with(Dies.on_number)]).write("out", gaia.TXT)
         assert sorted(run(table, dest)["out"].records()) == list(range(20))
+
+    def test_shards_are_put_together_again(
+        self, dest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dies_in_commit(monkeypatch, tmp_path / "died")
+        table = written(from_records([*range(20)]))
+        assert sorted(run(table, dest)["out"].records()) == list(range(20))
+        assert set(os.listdir(dest)) == {"_gaia", "out"}
+
+    def test_shards_are_put_together_as_often_as_told(
+        self, dest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dies_in_commit(monkeypatch, tmp_path / "died")
+        message = failure(written(from_records([1])), dest, max_attempts=1)
+        told = "table `out`: a worker process that put shards together was killed by SIGKILL"
+        assert message.startswith(told)
 
     def test_workers_are_replaced_beside_threads(self, dest: Path, tmp_path: Path) -> None:
         marker = tmp_path / "died"

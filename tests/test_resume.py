@@ -247,6 +247,106 @@ def test_a_journal_that_was_cut_off_is_used_as_far_as_it_goes(
     assert len(WORDS) < before + after < len(WORDS) + 500
 
 
+def fail_before(monkeypatch: pytest.MonkeyPatch, method: str, number: int) -> pytest.MonkeyPatch:
+    """Makes the run fail when it is about to call a method of `Resume` for the n-th time."""
+    from gaia.runner.resume import Resume
+
+    context = pytest.MonkeyPatch()
+    original = getattr(Resume, method)
+    calls = iter(range(1, number + 1))
+
+    def failing(*args: Any) -> Any:
+        if next(calls) == number:
+            raise gaia.StepError("stopped")
+        return original(*args)
+
+    context.setattr(Resume, method, failing)
+    return context
+
+
+def test_no_task_is_done_again_whose_table_was_just_published(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = fail_before(monkeypatch, "stage_done", 1)
+    with pytest.raises(gaia.StepError, match="stopped"):
+        job.run()
+    assert job.mapped() == len(WORDS)
+    stopped.undo()
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == 0
+
+
+def test_bundles_that_have_become_shards_are_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Keep(gaia.Joiner[str]):
+        def on_text(self, text: str, ctx: gaia.Context[str]) -> None:
+            ctx.write(text)
+
+    pipeline = gaia.Pipeline("frames")
+    # More than a frame for each shard, so that there are seek tables.
+    texts = pipeline.from_records([f"{number:0100}" for number in range(10_000)], name="texts")
+    texts.write("texts", gaia.TXT).with_mod_n_sharding(2)
+    kept = pipeline.join(Keep, [texts.bind_with(Keep.on_text)], name="keep")
+    kept.write("kept", gaia.TXT).and_compress(gaia.ZSTD)
+    stopped = fail_before(monkeypatch, "stage_done", 2)
+    with pytest.raises(gaia.StepError, match="stopped"):
+        gaia.LocalRunner(tmp_path, workers=0).run(pipeline)
+    stopped.undo()
+    before = {path: path.stat() for path in (tmp_path / "kept").glob("*.zst")}
+
+    result = gaia.LocalRunner(tmp_path, workers=0, resume=True).run(pipeline)
+
+    assert "`keep`: 2 of 2 tasks are finished, and skipped" in capsys.readouterr().err
+    assert len(result["kept"]) == 10_000
+    # The files are those that readers may have had open all the while.
+    for path, status in before.items():
+        assert path.stat().st_ino == status.st_ino
+        assert path.stat().st_mtime_ns == status.st_mtime_ns
+
+
+def test_a_record_that_could_not_be_written_leaves_the_last(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gaia.io import destination
+
+    def full(source: str, target: str) -> None:
+        raise OSError(28, os.strerror(28))
+
+    job.run()
+    own = job.folder / "out" / "_gaia"
+    before = (own / "run.json").read_bytes()
+    with monkeypatch.context() as context:
+        context.setattr(destination.os, "replace", full)
+        with pytest.raises(gaia.OutputError, match="No space left on device"):
+            job.run()
+    job.mapped()
+    assert set(os.listdir(own)) == {"run", "run.json"}
+    assert (own / "run.json").read_bytes() == before
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == 0
+
+
+def test_a_lock_that_could_not_be_written_is_given_back(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gaia.io import locks
+
+    def full(token: str) -> bytes:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as context:
+        context.setattr(locks, "_content", full)
+        with pytest.raises(gaia.OutputError, match="No space left on device"):
+            job.run()
+
+    check(job.run())
+
+
 SCRIPT = """
 import sys
 sys.path[:0] = {paths}

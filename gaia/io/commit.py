@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 import attrs
 
@@ -20,11 +21,15 @@ from gaia.io.upload import Upload
 
 @attrs.frozen
 class ShardJob:
-    """A shard to be made of frames. `whole` is the bundle that holds nothing but this shard."""
+    """A shard to be made of frames. `whole` is the bundle that holds nothing but this shard.
+
+    What an `attempt` has left whose worker died is removed by the next.
+    """
 
     key: int | str
     frames: tuple[Frame, ...]
     whole: str | None
+    attempt: int = 1
 
 
 @attrs.frozen
@@ -58,7 +63,8 @@ def make_shards(layout: Layout, jobs: tuple[ShardJob, ...]) -> list[Shard]:
             shards.append(_make_shard(layout, job))
         except OSError as error:
             raise OutputError(
-                f"cannot write shard {job.key!r} of table `{layout.table}`: {reason(error)}"
+                f"cannot write shard {job.key!r} of table `{layout.table}` in {layout.folder}: "
+                f"{reason(error)}"
             ) from None
     if layout.upload is not None:
         files = [file.path for shard in shards for file in shard.files]
@@ -85,6 +91,10 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
             )
         path = os.path.join(layout.folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
+        if job.attempt > 1:
+            for left in (path, f"{path}.arrow"):
+                with suppress(FileNotFoundError):
+                    os.remove(left)
         if job.whole is not None and len(frames) == len(job.frames) and not ends:
             _link(job.whole, path)
         elif frames or ends:
@@ -98,11 +108,14 @@ def _make_shard(layout: Layout, job: ShardJob) -> Shard:
             os.remove(f"{path}.arrow")
         if not ends and layout.compression == "zstd" and len(frames) > 1:
             stored = sum(frame.stored for frame in frames)
-            with open(path, "r+b") as file:
-                # A commit that was cut off may have written one to the bundle that this is.
-                file.truncate(stored)
-                file.seek(stored)
-                file.write(seek_table((frame.stored, frame.raw) for frame in frames))
+            seek = seek_table((frame.stored, frame.raw) for frame in frames)
+            # A commit that was cut off may have written one to the bundle that this is, or a part.
+            # Where it is whole, it stays: readers may have the file, if its table was published.
+            if os.path.getsize(path) != stored + len(seek):
+                with open(path, "r+b") as file:
+                    file.truncate(stored)
+                    file.seek(stored)
+                    file.write(seek)
         files.append(ShardFile(name, os.path.getsize(path), f"{_core.checksum(path):016x}"))
     records = sum(frame.records for frame in job.frames)
     return Shard(job.key, records, sum(frame.raw for frame in job.frames), tuple(files))

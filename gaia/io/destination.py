@@ -134,10 +134,10 @@ class LocalDestination:
 
     def write_record(self, content: bytes) -> None:
         """See `Destination.write_record`."""
-        path = run_record(self.url)
-        with open(f"{path}.new", "wb") as file:
+        path = os.path.join(self._hidden, "record")
+        with open(path, "wb") as file:
             file.write(content)
-        os.replace(f"{path}.new", path)
+        os.replace(path, run_record(self.url))
 
     def close(self, keep: bool) -> None:
         """See `Destination.close`."""

@@ -31,9 +31,13 @@ class LocalLock:
             with suppress(OSError), open(holder, "rb") as file:
                 content = file.read()
             raise _in_use(shown, content) from None
-        os.makedirs(os.path.dirname(holder), exist_ok=True)
-        with open(holder, "wb") as file:
-            file.write(_content(""))
+        try:
+            os.makedirs(os.path.dirname(holder), exist_ok=True)
+            with open(holder, "wb") as file:
+                file.write(_content(""))
+        except OSError:
+            os.close(self._folder)
+            raise
 
     def release(self) -> None:
         """Others may have it."""

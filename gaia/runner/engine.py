@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from gaia.errors import WorkerError
 from gaia.runner.watch import Watch
 
 Shared = TypeVar("Shared")
@@ -48,21 +47,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Ends all workers at once, finished or not."""
-
-
-def results(
-    engine: Engine, function: Callable[[Shared, Item], Result], shared: Shared, items: deque[Item]
-) -> Iterator[Result]:
-    """What the function returns for every item, of which none is tried twice.
-
-    Raises:
-        GaiaError: What the function raised.
-        WorkerError: A worker died.
-    """
-    for _, outcome in engine.map(function, shared, items):
-        if isinstance(outcome, Death):
-            raise WorkerError(f"a worker process {outcome.how}")
-        yield outcome
 
 
 class InlineEngine:

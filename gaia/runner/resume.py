@@ -146,7 +146,8 @@ def _last_run(place: Destination) -> list[Committed]:
 
 
 def _is_whole(bundle: Bundle) -> bool:
+    # A commit that was cut off may have made it a shard, and written the seek table behind it.
     try:
-        return os.path.getsize(bundle.path) == bundle.size
+        return os.path.getsize(bundle.path) >= bundle.size
     except FileNotFoundError:
         return bundle.size == 0

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from gaia.errors import GaiaError, InputError, OutputError
+from gaia.errors import GaiaError, InputError, OutputError, WorkerError
 from gaia.io.bundle import Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.destination import Destination
@@ -23,7 +23,7 @@ from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
-from gaia.runner.engine import Engine, results
+from gaia.runner.engine import Death, Engine
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
@@ -179,7 +179,6 @@ class _Execution:
         committed = self.resume.finished(stage, identity)
         if committed is None:
             committed = self._done(stage, tasks, identity, begin)
-            self.resume.stage_done(committed)
         progress = self.progress
         progress.manifests |= committed.manifests
         progress.counters.update(committed.counters)
@@ -222,7 +221,6 @@ class _Execution:
         made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
         for name, manifest in made.items():
             self.place.publish(name, manifest, durable=name not in self.joined)
-        shutil.rmtree(folder)
         errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
             name=stage.name,
@@ -232,7 +230,11 @@ class _Execution:
             parse_errors=tuple(errors[:_SHOWN_ERRORS]),
             skipped=skipped,
         )
-        return Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        committed = Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        self.resume.stage_done(committed)
+        # Until then, a run that goes on with this one would have to make them anew.
+        shutil.rmtree(folder)
+        return committed
 
     def watch(self, stage: Stage) -> Watch:
         """Tells of workers that use more than their share in a stage."""
@@ -261,8 +263,8 @@ class _Execution:
             upload=upload,
         )
         batches = deque(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
-        made = results(self.engine, make_shards, layout, batches)
-        shards = sorted((shard for batch in made for shard in batch), key=_by_key)
+        made = _made(self.engine, layout, batches, self.settings.attempts.max_attempts)
+        shards = sorted(made, key=_by_key)
         manifest = Manifest(
             table=table.name,
             format=table.format.value,
@@ -274,6 +276,22 @@ class _Execution:
         write_counters(folder, counters)
         write_manifest(folder, manifest)
         return manifest
+
+
+def _made(
+    engine: Engine, layout: Layout, batches: deque[tuple[ShardJob, ...]], max_attempts: int
+) -> Iterator[Shard]:
+    """Makes the shards of a table; those of a batch again if its worker dies."""
+    for batch, outcome in engine.map(make_shards, layout, batches):
+        if not isinstance(outcome, Death):
+            yield from outcome
+            continue
+        attempt = batch[0].attempt
+        if attempt == max_attempts:
+            raise WorkerError(
+                f"table `{layout.table}`: a worker process that put shards together {outcome.how}"
+            )
+        batches.append(tuple(attrs.evolve(job, attempt=attempt + 1) for job in batch))
 
 
 def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
