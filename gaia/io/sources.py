@@ -15,10 +15,11 @@ _BLOCK = 1 << 20
 # Of a remote file, so many ranges of this size are under way at once: enough to hide some tens of
 # milliseconds of latency from a reader of several hundred MB a second.
 _RANGE = 4 << 20
-_RANGES = 6
-# The first ranges are smaller, so that reading begins at once; so is what follows behind the end
-# of a task's part, of which it needs one line.
-_FIRST_RANGE = 256 << 10
+_RANGES = 8
+# The first ranges are smaller, so that reading begins at once.
+_FIRST_RANGE = 1 << 20
+# A task reads on to the end of its last line: nearly always so much is enough, and asked for ahead.
+_LAST_LINE = 64 << 10
 
 
 class Source(Protocol):
@@ -94,7 +95,7 @@ class StoreSource:
         if self.size is None:
             yield from self.store.stream(self.path, start)
             return
-        wanted = self.size if end is None else min(end, self.size)
+        wanted = self.size if end is None else min(end + _LAST_LINE, self.size)
         pool = ThreadPoolExecutor(_RANGES, thread_name_prefix="gaia-read")
         under_way: deque[Future[bytes]] = deque()
         ranges = _ranges(start, wanted)

@@ -5,6 +5,7 @@
 
 import os
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,7 +111,7 @@ class _TaskRun:
         self.task = task
         self.folder = setup.folder_of(task)
         self.skips = Skips(setup.stage)
-        self.state = _core.TaskState("", task.metadata, task.shard, self._broken)
+        self.state = _core.TaskState("", task.metadata, task.shard, _weakly(self._broken))
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
         self.contexts: list[_core.Context[Any]] = []
@@ -220,7 +221,7 @@ class _TaskRun:
         return branch.call.value, _with_arguments(branch.function, branch.args)
 
     def _policy(self, step: str) -> Callable[[Exception], None] | None:
-        return self.skips.policy(step, self.state, self._check_disk)
+        return self.skips.policy(step, self.state, _weakly(self._check_disk))
 
     def _broken(self, position: int, message: str, line: bytes | None) -> None:
         """Is told of what cannot be read."""
@@ -375,6 +376,19 @@ class _TaskRun:
         if errors := self.state.parse_errors[0]:
             counters["parse-errors"] = counters.get("parse-errors", 0) + errors
         return counters
+
+
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of something that what it is given to belongs to. It must not hold that: a task's
+    tables and buffers are to go when it ends, and not when cycles are looked for."""
+    found = weakref.WeakMethod(method)
+
+    def call(*args: Any) -> Any:
+        alive = found()
+        assert alive is not None
+        return alive(*args)
+
+    return call
 
 
 class _Native(Operator[Any]):
