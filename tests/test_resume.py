@@ -192,6 +192,20 @@ def test_changed_arguments_of_a_step_make_it_anew(
     assert "`lines` is done anew: the code of `count` has changed" in capsys.readouterr().err
 
 
+def test_a_version_stands_for_the_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(function: Any, version: str) -> list[str]:
+        pipeline = gaia.Pipeline("p")
+        lines = pipeline.from_records(["a"], name="lines")
+        changed = lines.map(function, name="change", output=str, version=version)
+        changed.write("t", gaia.TXT).with_mod_n_sharding(1)
+        return list(gaia.LocalRunner(tmp_path, workers=0, resume=True).run(pipeline)["t"].records())
+
+    assert run(lambda line: line + "1", "1") == ["a1"]
+    assert run(lambda line: line + "2", "1") == ["a1"]
+    assert run(lambda line: line + "2", "2") == ["a2"]
+    assert "`lines` is done anew: the code of `change` has changed" in capsys.readouterr().err
+
+
 def test_only_what_depends_on_a_change_is_done_again(
     job: Job, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,7 @@ class Pipeline(Reads):
         *args: Any,
         name: str | None = None,
         on_error: OnError = fail,
+        version: str | int | None = None,
     ) -> PTable[T]: ...
 
     def join(
@@ -72,6 +73,7 @@ class Pipeline(Reads):
         *args: Any,
         name: str | None = None,
         on_error: OnError = fail,
+        version: str | int | None = None,
     ) -> PTable[Any]:
         """Brings together the shards of written tables that are sharded alike.
 
@@ -85,6 +87,7 @@ class Pipeline(Reads):
                 operator just the tables.
             args: Arguments for the class.
             name: The step's name; by default made from that of the class.
+            version: As for `PTable.map`.
             on_error: What a record does for which a bound method raises, as for `PTable.map`.
 
         Raises:
@@ -127,7 +130,7 @@ class Pipeline(Reads):
         wiring.check_type(name, output)
         wiring.check_hooks(name, joiner)
         wiring.check_writes(name, joiner, output, hooks)
-        join = Join(name, joiner, tuple(inputs), args, output, caller(), on_error)
+        join = Join(name, joiner, tuple(inputs), args, output, caller(), on_error, version=version)
         plan.check_join(join, self._writes)
         self._add_node(join)
         return PTable(self, join)

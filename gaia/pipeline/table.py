@@ -44,7 +44,13 @@ class PTable(Generic[T]):
         return f"PTable[{type_name(self._node.type)}]({self.name!r})"
 
     @overload
-    def map(self, function: NativeMapper[T, U], *, name: str | None = None) -> "PTable[U]": ...
+    def map(
+        self,
+        function: NativeMapper[T, U],
+        *,
+        name: str | None = None,
+        version: str | int | None = None,
+    ) -> "PTable[U]": ...
 
     @overload
     def map(
@@ -52,6 +58,7 @@ class PTable(Generic[T]):
         function: type[Mapper[T, U]],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         batch_size: int = DEFAULT_BATCH,
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
@@ -62,13 +69,19 @@ class PTable(Generic[T]):
         function: Callable[[T], Any],
         *,
         name: str | None = None,
+        version: str | int | None = None,
         output: type[U],
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
     def map(
-        self, function: Callable[[T], U], *, name: str | None = None, on_error: OnError = fail
+        self,
+        function: Callable[[T], U],
+        *,
+        name: str | None = None,
+        version: str | int | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
     @overload
@@ -77,6 +90,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], Any],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         output: type[U],
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
@@ -87,6 +101,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], U],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
@@ -95,6 +110,7 @@ class PTable(Generic[T]):
         function: Callable[..., Any] | NativeMapper[Any, Any],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         output: Any = None,
         batch_size: int = DEFAULT_BATCH,
         on_error: OnError = fail,
@@ -107,6 +123,8 @@ class PTable(Generic[T]):
                 returns one record for each, or an operator such as `gaia.ops.Words()`.
             args: Arguments for the class, or further arguments for the function.
             name: The step's name; by default made from that of the class or function.
+            version: Says what the step does, for a run that resumes: while it is the same, so is
+                the step. By default the content of its code says that.
             output: The type of the records that come out, where annotations do not tell.
             batch_size: How many records `do_batch` gets at most.
             on_error: What a record does for which the function or `do` raises: `gaia.fail` stops
@@ -128,7 +146,7 @@ class PTable(Generic[T]):
         if isinstance(function, NativeMapper):
             if on_error is not fail:
                 wiring.refuse_on_error(step, f"`{label(function)}`")
-            return self._native(step, function, args)
+            return self._native(step, function, args, version)
         if isinstance(function, type) and issubclass(function, Mapper):
             wiring.check_mapper(step, function, args, self._node)
             batches = function.do_batch is not Mapper.do_batch
@@ -147,16 +165,23 @@ class PTable(Generic[T]):
             if batches and on_error is not fail:
                 wiring.refuse_on_error(step, f"`{label(method)}`")
             call = Call.DO_BATCH if batches else Call.DO
-            return self._add(step, call, function, args, output, on_error, batch_size)
+            return self._add(
+                step, call, function, args, output, on_error, batch_size, version=version
+            )
         wiring.check_function(step, function, self._node, args)
         if output is None:
             output = signatures.result_type(function)
             wiring.check_output(step, function, output)
-        return self._add(step, Call.MAP, function, args, output, on_error)
+        return self._add(step, Call.MAP, function, args, output, on_error, version=version)
 
     @overload
     def filter(
-        self, function: Callable[[T], object], *, name: str | None = None, on_error: OnError = fail
+        self,
+        function: Callable[[T], object],
+        *,
+        name: str | None = None,
+        version: str | int | None = None,
+        on_error: OnError = fail,
     ) -> "PTable[T]": ...
 
     @overload
@@ -165,6 +190,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], object],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         on_error: OnError = fail,
     ) -> "PTable[T]": ...
 
@@ -173,6 +199,7 @@ class PTable(Generic[T]):
         function: Callable[..., object],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         on_error: OnError = fail,
     ) -> "PTable[T]":
         """Keeps the records for which the function returns something true. `on_error` is as for
@@ -185,7 +212,9 @@ class PTable(Generic[T]):
         """
         step = self._step_name(function, name)
         wiring.check_function(step, function, self._node, args)
-        return self._add(step, Call.FILTER, function, args, self._node.type, on_error)
+        return self._add(
+            step, Call.FILTER, function, args, self._node.type, on_error, version=version
+        )
 
     @overload
     def flat_map(
@@ -193,6 +222,7 @@ class PTable(Generic[T]):
         function: Callable[[T], Iterable[Any]],
         *,
         name: str | None = None,
+        version: str | int | None = None,
         output: type[U],
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
@@ -203,6 +233,7 @@ class PTable(Generic[T]):
         function: Callable[[T], Iterable[U]],
         *,
         name: str | None = None,
+        version: str | int | None = None,
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
@@ -212,6 +243,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], Iterable[Any]],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         output: type[U],
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
@@ -222,6 +254,7 @@ class PTable(Generic[T]):
         function: Callable[Concatenate[T, ...], Iterable[U]],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         on_error: OnError = fail,
     ) -> "PTable[U]": ...
 
@@ -230,6 +263,7 @@ class PTable(Generic[T]):
         function: Callable[..., Any],
         *args: Any,
         name: str | None = None,
+        version: str | int | None = None,
         output: Any = None,
         on_error: OnError = fail,
     ) -> "PTable[Any]":
@@ -255,7 +289,7 @@ class PTable(Generic[T]):
                     step=step,
                 )
             wiring.check_output(step, function, output)
-        return self._add(step, Call.FLAT_MAP, function, args, output, on_error)
+        return self._add(step, Call.FLAT_MAP, function, args, output, on_error, version=version)
 
     def as_(
         self, output: type[U], *, name: str | None = None, on_error: OnError | None = None
@@ -332,7 +366,11 @@ class PTable(Generic[T]):
         return JoinInput(self._pipeline.name, self._node, handler, caller(), batch_size)
 
     def _native(
-        self, step: str, operator: NativeMapper[Any, Any], args: tuple[Any, ...]
+        self,
+        step: str,
+        operator: NativeMapper[Any, Any],
+        args: tuple[Any, ...],
+        version: str | int | None,
     ) -> "PTable[Any]":
         if args:
             raise PipelineError(
@@ -343,7 +381,7 @@ class PTable(Generic[T]):
             operator.core(self._node.type, output)
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             raise PipelineError(f"{label(operator)}: {error}", step=step) from None
-        return self._add(step, Call.NATIVE, operator, (), output, fail)
+        return self._add(step, Call.NATIVE, operator, (), output, fail, version=version)
 
     def _step_name(self, function: Any, name: str | None, prefix: str = "") -> str:
         return self._pipeline._step_name(name, prefix + snake_case(label(function)))
@@ -357,9 +395,21 @@ class PTable(Generic[T]):
         output: Any,
         on_error: OnError | None,
         batch_size: int = DEFAULT_BATCH,
+        version: str | int | None = None,
     ) -> "PTable[Any]":
         wiring.check_type(name, output)
-        step = Step(name, self._node, call, function, args, output, caller(), batch_size, on_error)
+        step = Step(
+            name,
+            self._node,
+            call,
+            function,
+            args,
+            output,
+            caller(),
+            batch_size,
+            on_error,
+            version=version,
+        )
         self._pipeline._add_node(step)
         return PTable(self._pipeline, step)
 
