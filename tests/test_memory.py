@@ -290,12 +290,12 @@ class TestDisk:
 
     def test_a_scratch_folder_that_is_gone(self, tmp_path):
         def remove() -> None:
-            for folder in tmp_path.glob("_gaia/run/work/*-*"):
+            for folder in tmp_path.glob("_gaia/run/tasks/*-*"):
                 shutil.rmtree(folder)
 
         with pytest.raises(gaia.OutputError) as caught:
             self.run(tmp_path, remove)
-        assert str(caught.value).startswith(f"cannot spill to {tmp_path}/_gaia/run/work/")
+        assert str(caught.value).startswith(f"cannot spill to {tmp_path}/_gaia/run/tasks/")
         assert str(caught.value).endswith("/spill: No such file or directory")
         assert not (tmp_path / "out").exists()
 
@@ -485,18 +485,22 @@ class TestWatch:
         assert capsys.readouterr().err == ""
 
     def test_a_run_whose_joiner_holds_too_much(self, tmp_path, capsys):
-        read, write = os.pipe()
+        # A worker need not be forked, so it finds the pipe by its name.
+        path = str(tmp_path / "noticed")
+        os.mkfifo(path)
+        pipe = os.open(path, os.O_RDWR)
 
         class Hoard(gaia.Joiner[str]):
             def take(self, record: str, ctx: gaia.Context[str]) -> None:
                 self.held = bytearray(b"x") * (200 << 20)
-                os.read(read, 1)  # Until it has been noticed.
+                with open(path, "rb", buffering=0) as noticed:
+                    noticed.read(1)
 
         class Noticing(Watch):
             def look(self, pids: Any) -> None:
                 super().look(pids)
                 if self.told:
-                    os.write(write, b"x" * 9)
+                    os.write(pipe, b"x" * 9)
 
         pipeline = gaia.Pipeline("p")
         table = pipeline.from_records(["a"], name="lines")
@@ -507,8 +511,7 @@ class TestWatch:
             with mock.patch.object(scheduler, "Watch", Noticing):
                 gaia.LocalRunner(tmp_path, workers=1, memory="250MB").run(pipeline)
         finally:
-            os.close(read)
-            os.close(write)
+            os.close(pipe)
         told = capsys.readouterr().err
         assert told.count("gaia: step `hoard`: a worker uses ") == 1
         assert "of its share of 183 MB (memory=250 MB); keep less in the joiner" in told

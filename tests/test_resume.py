@@ -192,6 +192,15 @@ def test_changed_arguments_of_a_step_make_it_anew(
     assert "`lines` is done anew: the code of `count` has changed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["tasks", "tables", "parts", "holder", "run", "journal"])
+def test_no_name_of_a_table_is_in_the_way(tmp_path: Path, name: str) -> None:
+    pipeline = gaia.Pipeline("p")
+    lines = pipeline.from_records(["a"], name="lines")
+    lines.write(name, gaia.TXT).with_mod_n_sharding(1)
+
+    assert list(gaia.LocalRunner(tmp_path, workers=0).run(pipeline)[name].records()) == ["a"]
+
+
 def test_a_version_stands_for_the_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(function: Any, version: str) -> list[str]:
         pipeline = gaia.Pipeline("p")
@@ -252,7 +261,7 @@ def test_a_journal_that_was_cut_off_is_used_as_far_as_it_goes(
         job.run()
     stopped.undo()
     before = job.mapped()
-    path = job.folder / "out" / "_gaia" / "run" / "work" / "journal"
+    path = job.folder / "out" / "_gaia" / "run" / "tasks" / "journal"
     path.write_bytes(path.read_bytes()[:-7])
 
     check(job.run(resume=True))

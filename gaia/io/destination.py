@@ -28,7 +28,9 @@ from gaia.io.upload import Upload
 OWN = "_gaia"
 RUN = "run"
 # What another run can go on with.
-WORK = "work"
+WORK = "tasks"
+# What is not published yet.
+TABLES = "tables"
 
 
 class Destination(Protocol):
@@ -114,13 +116,13 @@ class LocalDestination:
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""
-        folder = os.path.join(self._hidden, table)
-        os.mkdir(folder)
+        folder = os.path.join(self._hidden, TABLES, table)
+        os.makedirs(folder)
         return folder, None
 
     def publish(self, table: str, manifest: Manifest, durable: bool) -> None:
         """See `Destination.publish`."""
-        publish(os.path.join(self._hidden, table), os.path.join(self.url, table), durable)
+        publish(os.path.join(self._hidden, TABLES, table), os.path.join(self.url, table), durable)
 
     def source(self, table: str) -> tuple[str, Store | None]:
         """See `Destination.source`."""
@@ -207,13 +209,13 @@ class StoreDestination:
         """See `Destination.begin`."""
         finished, kept = self._files(table)
         final = join(self.url, table)
-        target = join(self._hidden, table) if finished else final
+        target = join(self._hidden, TABLES, table) if finished else final
         self._begun[table] = (target, kept)
         if not finished:
             self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
-        folder = os.path.join(self._work, table)
+        folder = os.path.join(self._work, TABLES, table)
         shutil.rmtree(folder, ignore_errors=True)
-        os.mkdir(folder)
+        os.makedirs(folder)
         parts = join(self._hidden, "parts")
         return folder, Upload(self._store, target, parts, keep)
 
@@ -222,7 +224,7 @@ class StoreDestination:
         final = join(self.url, table)
         target, kept = self._begun[table]
         files = [file.path for shard in manifest.shards for file in shard.files] + [COUNTERS]
-        counters = os.path.join(self._work, table, COUNTERS)
+        counters = os.path.join(self._work, TABLES, table, COUNTERS)
         Upload(self._store, target, "", keep=True).all([(counters, COUNTERS)])
         if target != final:
             self._store.call("pipe_file", join(final, MANIFEST), unfinished(kept))
@@ -237,7 +239,7 @@ class StoreDestination:
 
     def source(self, table: str) -> tuple[str, Store | None]:
         """See `Destination.source`."""
-        folder = os.path.join(self._work, table)
+        folder = os.path.join(self._work, TABLES, table)
         if os.path.isdir(folder):
             return folder, None
         return join(self.url, table), self._store
