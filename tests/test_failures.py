@@ -368,6 +368,8 @@ import os, signal, sys, threading
 import gaia
 
 dest, fifo, workers, beside = sys.argv[1:]
+# Whoever runs the tests in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Hang(gaia.Mapper[int, int]):
     def do(self, number, ctx):
