@@ -261,19 +261,23 @@ class StoreDestination:
             return
         if not keep:
             shutil.rmtree(self._work, ignore_errors=True)
-        try:
-            left = self._store.below(self._hidden)
-            for table, (target, kept) in self._begun.items():
-                final = join(self.url, table)
-                if target == final:
-                    names = {join(final, name) for name in kept}
-                    left += [url for url in self._store.below(final) if url not in names]
-            self._store.remove(left)
-            self._lock.release()
-        except Exception as error:
-            # What stopped the run is to be seen, and not that cleaning up failed as well.
-            why = explain(error, "remove unfinished files from", self.url)
-            print(f"gaia: {why}", file=sys.stderr)
+        # The lock is let go of even if what is unfinished cannot be removed.
+        for clean_up in (self._remove_unfinished, self._lock.release):
+            try:
+                clean_up()
+            except Exception as error:
+                # What stopped the run is to be seen, and not that cleaning up failed as well.
+                why = explain(error, "remove unfinished files from", self.url)
+                print(f"gaia: {why}", file=sys.stderr)
+
+    def _remove_unfinished(self) -> None:
+        left = self._store.below(self._hidden)
+        for table, (target, kept) in self._begun.items():
+            final = join(self.url, table)
+            if target == final:
+                names = {join(final, name) for name in kept}
+                left += [url for url in self._store.below(final) if url not in names]
+        self._store.remove(left)
 
     def _files(self, table: str) -> tuple[bool, list[str]]:
         """Whether there is a finished table, and which files in its place are not its own."""
