@@ -79,7 +79,8 @@ def to_svg(drawing: Drawing) -> str:
     about = f"pipeline {drawing.pipeline}: {stages} stages, {tables} tables"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gaia-plan" role="img" '
-        f'aria-label="{_text(about)}" width="{width:.0f}" height="{height:.0f}" '
+        f'style="max-width:100%;height:auto" aria-label="{_text(about)}" '
+        f'width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}">',
         f"<title>{_text(about)}</title>",
         f"<style>{_STYLE}</style>",
