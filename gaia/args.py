@@ -138,7 +138,7 @@ def run_script(path: str, args: Sequence[str]) -> None:
     except OSError as error:
         raise InputError(f"cannot read the script {path}: {error.strerror}") from None
     with overriding(flags), _as_main(path, rest) as main:
-        exec(compile(source, path, "exec"), vars(main))
+        exec(compile(source, path, "exec", dont_inherit=True), vars(main))
 
 
 def split_args(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

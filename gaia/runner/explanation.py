@@ -43,7 +43,8 @@ def _notes(stage: Stage, tasks: list[Task] | None, means: Means) -> Iterator[str
     native = isinstance(stage.joiner, NativeJoiner)
     combined = sum(table.combine is not None for table in tables)
     most = shown(most_held(budget, len(tables), combined, native))
-    each = f" in each of {counted(workers, 'worker')}" if workers > 1 else ""
+    busy = min(workers, number)
+    each = f" in each of {counted(busy, 'worker')}" if busy > 1 else ""
     yield f"memory: at most {most}{each}, and what your code keeps"
 
 
