@@ -30,6 +30,7 @@ from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.overrides import overridable
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
+from gaia.runner.status import Status
 from gaia.runner.task import Source, Task
 
 # Jobs below these sizes end before worker processes would have started.
@@ -198,7 +199,8 @@ class LocalRunner:
                 settings = scheduler.Settings(
                     self.attempts, planned.memory, self.resume, self.verify
                 )
-                progress = scheduler.execute(plan, reads, engine, place, settings)
+                status = Status(plan, self._shown(engine.workers, planned.memory))
+                progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -236,6 +238,20 @@ class LocalRunner:
         few = self.workers is None and not timed and _is_small(reads)
         inline = alone or self.workers == 0 or few
         return _Planned(plan, reads, inline, workers, self._memory(1 if inline else workers))
+
+    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
+        """The settings, for the run's record."""
+        return {
+            "runner": type(self).__name__,
+            "dest_dir": self.dest_dir,
+            "workers": workers,
+            "memory": memory,
+            "scratch_dir": self.scratch_dir,
+            "resume": self.resume,
+            "verify": self.verify,
+            "limit": self.limit,
+            **attrs.asdict(self.attempts),
+        }
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -275,8 +291,6 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
             continue
-        if task.limit is not None:
-            continue
         part = parts[0]
         size = part.file.size or 0
         if part.end is None and size >= _LONG_BYTES:
@@ -294,7 +308,7 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
         if not count:
             continue
         read = stage.counters.get(f"map-input-{stage.name}")
-        of = "" if read is None else f" (beside {read} that were read)"
+        of = "" if read is None else f" ({read} were read)"
         print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
         for error in stage.parse_errors:
             file = error.file or "records of the plan"
