@@ -220,6 +220,20 @@ class LocalRunner:
             report=run_record(self.dest_dir),
         )
 
+    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
+        """The settings, for the run's record."""
+        return {
+            "runner": type(self).__name__,
+            "dest_dir": self.dest_dir,
+            "workers": workers,
+            "memory": memory,
+            "scratch_dir": self.scratch_dir,
+            "resume": self.resume,
+            "verify": self.verify,
+            "limit": self.limit,
+            **attrs.asdict(self.attempts),
+        }
+
     def _planned(self, pipeline: Pipeline) -> _Planned:
         """What is to be done, and by how many; reads the inputs' names and sizes alone."""
         plan = pipeline.plan()
@@ -238,20 +252,6 @@ class LocalRunner:
         few = self.workers is None and not timed and _is_small(reads)
         inline = alone or self.workers == 0 or few
         return _Planned(plan, reads, inline, workers, self._memory(1 if inline else workers))
-
-    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
-        """The settings, for the run's record."""
-        return {
-            "runner": type(self).__name__,
-            "dest_dir": self.dest_dir,
-            "workers": workers,
-            "memory": memory,
-            "scratch_dir": self.scratch_dir,
-            "resume": self.resume,
-            "verify": self.verify,
-            "limit": self.limit,
-            **attrs.asdict(self.attempts),
-        }
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -290,6 +290,8 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         files = [source for source in task.inputs if not isinstance(source, Slice)]
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
+            continue
+        if task.limit is not None:
             continue
         part = parts[0]
         size = part.file.size or 0

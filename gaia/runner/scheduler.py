@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import attrs
-import msgspec
 
 from gaia.errors import GaiaError, InputError, OutputError, WorkerError
 from gaia.io.bundle import Frame
@@ -370,6 +369,8 @@ def _by_key(shard: Shard) -> tuple[int, str]:
 def _record(status: Status, progress: Progress, resume: str) -> bytes:
     """The run's own record: what ran, how long, what was counted, and what a run that is to resume
     has to know."""
+    import msgspec
+
     content = status.snapshot()
     for stage, record in zip(content["stages"], progress.stages, strict=True):
         stage["parse_errors"] = [attrs.asdict(error) for error in record.parse_errors]
