@@ -67,7 +67,8 @@ def _bash(shared: _Described, commands: list[_Described]) -> Iterator[str]:
     first = [command.name for command in commands] + _names(shared)
     yield "# bash completion of gaia"
     yield "_gaia() {"
-    yield '    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=""'
+    yield '    local current=${COMP_WORDS[COMP_CWORD]} words=""'
+    yield "    local previous=${COMP_WORDS[COMP_CWORD-1]}"
     yield "    if ((COMP_CWORD == 1)); then"
     yield f"        words={quote(' '.join(first))}"
     yield "    else"

@@ -20,11 +20,14 @@ _NOTES = """\
 skew is the largest shard over the mean: 1.00 is even, and the slowest task of a join takes about
 that many times as long as the others. raw bytes are those before compression.
 
---format json prints an object a line: {"path", "kind": "table", "name", "format", "compression",
-"sharding", "type", "fields": [{"name", "type"}], "shards", "files", "records": SIZES, "raw_bytes":
-SIZES, "file_bytes": SIZES, "largest": [{"shard", "records", "raw_bytes", "file_bytes"}]} for a table,
-where SIZES are {"total", "min", "median", "max", "skew"}; {"path", "kind": "file", "format",
-"compression", "bytes", "records", "fields"} for a file, with null for what would take reading it."""
+--format json prints an object a line, of a table
+  {"path", "kind": "table", "name", "format", "compression", "sharding", "type",
+   "fields": [{"name", "type"}], "shards", "files",
+   "records": SIZES, "raw_bytes": SIZES, "file_bytes": SIZES,
+   "largest": [{"shard", "records", "raw_bytes", "file_bytes"}]}
+where SIZES are {"total", "min", "median", "max", "skew"}, and of a file
+  {"path", "kind": "file", "format", "compression", "bytes", "records", "fields"}
+with null for what only reading all of it would tell."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +76,7 @@ def _described(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _described_table(folder: str, manifest: "Manifest") -> dict[str, Any]:
-    shards = [
+    shards: list[dict[str, Any]] = [
         {
             "shard": shard.key,
             "records": shard.records,
