@@ -54,7 +54,11 @@ def _command(name: str, help: str, parser: argparse.ArgumentParser) -> _Describe
     for action in parser._actions:
         known = tuple(map(str, action.choices or ()))
         if action.option_strings:
-            value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+            value = (
+                ""
+                if action.nargs == 0
+                else action.metavar or action.option_strings[0].lstrip("-").upper()
+            )
             shown = (action.help or "").replace("%%", "%")
             options.append(_Option(tuple(action.option_strings), shown, str(value), known))
         elif name:
