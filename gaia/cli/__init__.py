@@ -18,7 +18,7 @@ from gaia.cli.stat import STAT
 from gaia.cli.verify import VERIFY
 from gaia.errors import GaiaError
 
-COMMANDS: tuple[Command, ...] = (RUN, CAT, HEAD, STAT, VERIFY, COMPLETION)
+COMMANDS: tuple[Command, ...] = (CAT, HEAD, STAT, VERIFY, RUN, COMPLETION)
 
 _EXIT_CODES = "exit codes: 0 all is well, 1 something is missing, damaged or failed, 2 wrong usage"
 
