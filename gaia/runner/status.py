@@ -15,7 +15,9 @@ import attrs
 from gaia.errors import GaiaError
 from gaia.io.manifest import Manifest, Shard
 from gaia.pipeline.plan import Plan, Stage, walk
+from gaia.runner import profile
 from gaia.runner.engine import Death, Worker
+from gaia.runner.profile import Profile
 from gaia.runner.samples import Samples
 from gaia.runner.task import Task, TaskReport
 
@@ -84,6 +86,8 @@ class StageStatus:
     # While tables are put together: how many shards there are, and how many are made.
     shards: int = 0
     shards_done: int = 0
+    # What its tasks have told, where the run is profiled.
+    profile: Profile | None = None
 
     @property
     def name(self) -> str:
@@ -260,9 +264,13 @@ class Status:
         stage.records += report.read
         stage.written += report.counters.get("fn-writes", 0)
         stage.counters.update(report.counters)
+        if report.profile is not None:
+            stage.profile = stage.profile or Profile()
+            stage.profile.add(report.profile)
 
     def snapshot(self) -> dict[str, Any]:
-        """The state as plain data, such as JSON holds."""
+        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`, or None
+        if nothing was profiled."""
         counters: Counter[str] = Counter()
         for stage in self.stages:
             counters.update(stage.counters)
@@ -278,7 +286,14 @@ class Status:
             "counters": dict(counters),
             "errors": list(self.errors),
             "samples": self.samples.shown(),
+            "profile": self.profile(),
         }
+
+    def profile(self) -> dict[str, Any] | None:
+        """Where the run has spent its time, as `profile.shown` tells it; None if it is not
+        profiled."""
+        found = [(stage.name, stage.profile) for stage in self.stages if stage.profile is not None]
+        return profile.shown(found) if found else None
 
 
 def _versions() -> dict[str, Any]:
@@ -300,7 +315,7 @@ def _stage(status: StageStatus) -> dict[str, Any]:
     shown = attrs.asdict(
         status,
         recurse=False,
-        filter=attrs.filters.exclude("stage", "running", "done", "counters"),
+        filter=attrs.filters.exclude("stage", "running", "done", "counters", "profile"),
     )
     return shown | {
         "name": stage.name,
