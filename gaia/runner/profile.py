@@ -1,9 +1,9 @@
 """Where a run spends its time: step by step, in users' code or in Gaia, and the hottest lines.
 
 The core keeps a mark of the step that a task is in, and of whether that is user code; a thread of
-the core, which needs no GIL, looks at it every `EVERY` seconds (`_core.Sampler`). When it finds user
-code, it asks the interpreter for the line: between two instructions of Python code the interpreter
-calls back, and the frame is that of user code.
+the core, which needs no GIL, looks at it every `EVERY` seconds (`_core.Sampler`). When it finds
+user code, it asks the interpreter for the line: between two instructions of Python code the
+interpreter calls back, and the frame is that of user code.
 
 Neither a thread of Python's nor signals would do: both get their turn between two instructions of
 Python code alone. What Gaia does for a record, holding the GIL, would be taken for the first
@@ -11,14 +11,15 @@ line of the user's function that is called next. With a mapper that only writes,
 the time in user code, where it is a fifth (`tests/test_profile.py` holds the share).
 
 A sample counts with the time that has passed since the one before, so that a thread which is late
-distorts nothing. What runs without the GIL, or in C, counts for the line that called it. Native steps
-have no user code. Lines are told where the task runs in its process's main thread, as in workers.
+distorts nothing. What runs without the GIL, or in C, counts for the line that called it. Native
+steps have no user code. Lines are told where the task runs in its process's main thread, as in
+workers.
 """
 
 import linecache
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -91,7 +92,10 @@ class Sampler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        found = {(step, users): Spent(*spent) for step, users, *spent in self._core.stop()}
+        found = {
+            (step, users): Spent(seconds, samples)
+            for step, users, seconds, samples in self._core.stop()
+        }
         ordered = sorted(found, key=lambda place: self._order.index(place[0]))
         self.profile.steps = {place: found[place] for place in ordered}
         self.profile.lines = _hottest(self.profile.lines, _LINES)
@@ -243,7 +247,7 @@ def table(profile: dict[str, Any]) -> Iterator[str]:
     yield from _aligned(found, left=4)
 
 
-def _aligned(rows: list[tuple[str, ...]], left: int) -> Iterator[str]:
+def _aligned(rows: Sequence[tuple[str, ...]], left: int) -> Iterator[str]:
     """Rows of cells below each other: `left` of them to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -14,6 +14,7 @@ import attrs
 
 from gaia.errors import GaiaError
 from gaia.io.manifest import Manifest, Shard
+from gaia.pipeline.graph import Records, StoredTable
 from gaia.pipeline.plan import Plan, Stage, walk
 from gaia.runner import profile
 from gaia.runner.engine import Death, Worker
@@ -25,6 +26,7 @@ from gaia.runner.task import Task, TaskReport
 _TASKS = 2_000
 _ERRORS = 50
 _LARGEST = 20
+_SHOWN_PATHS = 100
 
 
 class Listener(Protocol):
@@ -269,8 +271,7 @@ class Status:
             stage.profile.add(report.profile)
 
     def snapshot(self) -> dict[str, Any]:
-        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`, or None
-        if nothing was profiled."""
+        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
         counters: Counter[str] = Counter()
         for stage in self.stages:
             counters.update(stage.counters)
@@ -320,6 +321,7 @@ def _stage(status: StageStatus) -> dict[str, Any]:
     return shown | {
         "name": stage.name,
         "join": stage.joiner is not None,
+        "source": _source(stage),
         "steps": [branch.name for branch in walk(stage.root)][1:],
         "inputs": [entry.table for entry in stage.inputs],
         "tables": [table.name for table in stage.tables()],
@@ -340,6 +342,17 @@ def _stage(status: StageStatus) -> dict[str, Any]:
         ],
         "done": [attrs.asdict(done) for done in sorted(slowest, key=lambda done: done.began)],
     }
+
+
+def _source(stage: Stage) -> list[str] | None:
+    """What a stage reads that no stage has written."""
+    if stage.source is None:
+        return None
+    if isinstance(stage.source, Records):
+        return [f"{len(stage.source.records)} records"]
+    if isinstance(stage.source, StoredTable):
+        return [stage.source.path]
+    return [spec.glob for spec in stage.source.specs[:_SHOWN_PATHS]]
 
 
 def _table(manifest: Manifest) -> dict[str, Any]:
