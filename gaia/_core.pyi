@@ -250,10 +250,14 @@ class TaskState:
 class Sampler:
     """Samples the thread that makes it, until it is stopped."""
 
-    def __new__(cls, every: float, told: Callable[[str, float, int], None]) -> Sampler:
-        """Looks every so many seconds. `told(step, seconds, samples)` is called from within user
-        code, for the samples that found it there. Raises `RuntimeError` if the thread is sampled
-        already."""
+    def __new__(cls, every: float, signal: int) -> Sampler:
+        """Looks every so many seconds. When it finds user code it sends the signal, if that is not
+        0, to the thread, whose handler is to ask what is `asked`. Raises `RuntimeError` if the
+        thread is sampled already."""
+
+    def asked(self) -> tuple[str, float, int] | None:
+        """The step whose line of user code is to be told, the seconds and the samples; None where
+        the thread has gone on to other code since."""
 
     def enter(self, step: str, users: bool) -> None:
         """The thread goes on to a step: to the user's code of it, or to what Gaia does for it."""

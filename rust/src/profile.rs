@@ -4,7 +4,7 @@
 //! the GIL nor a look at frames. While nobody samples, a mark is the test of one static.
 
 use std::cell::{Cell, OnceCell};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -13,7 +13,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::cell::GilCell;
@@ -35,12 +34,10 @@ thread_local! {
 struct Slot {
     place: AtomicU32,
     steps: GilCell<Vec<String>>,
-    /// Takes the step, seconds and samples while user code's frame is the current one.
-    told: GilCell<Option<Py<PyAny>>>,
     asked: Mutex<Asked>,
 }
 
-/// The interpreter is asked to tell the line of user code, for so many samples.
+/// The thread is asked for the line of user code that it is at, for so many samples.
 #[derive(Default)]
 struct Asked {
     place: Place,
@@ -125,7 +122,7 @@ pub struct Sampler {
 
 struct Running {
     stop: Sender<()>,
-    thread: JoinHandle<Vec<(Duration, u64)>>,
+    looks: JoinHandle<Vec<(Duration, u64)>>,
 }
 
 /// Step, whether it is user code, seconds, samples.
@@ -133,10 +130,10 @@ type Row = (String, bool, f64, u64);
 
 #[pymethods]
 impl Sampler {
-    /// Looks every so many seconds. `told(step, seconds, samples)` is called from within user code,
-    /// for the samples that found it there.
+    /// Looks every so many seconds. When it finds user code it sends the signal, if that is not 0,
+    /// to the thread, whose handler is to ask what is `asked`.
     #[new]
-    fn new(py: Python<'_>, every: f64, told: Py<PyAny>) -> PyResult<Self> {
+    fn new(py: Python<'_>, every: f64, signal: c_int) -> PyResult<Self> {
         if SAMPLED.get().is_some() {
             return Err(PyRuntimeError::new_err("this thread is sampled already"));
         }
@@ -145,26 +142,26 @@ impl Sampler {
                 Box::leak(Box::new(Slot {
                     place: AtomicU32::new(0),
                     steps: GilCell::new(Vec::new()),
-                    told: GilCell::new(None),
                     asked: Mutex::new(Asked::default()),
                 }))
             })
         });
         slot.place.store(0, Relaxed);
         slot.steps.borrow_mut(py)?.clear();
-        *slot.told.borrow_mut(py)? = Some(told);
         *slot.asked.lock().unwrap_or_else(PoisonError::into_inner) = Asked::default();
+        // SAFETY: it takes nothing and cannot fail.
+        let thread = unsafe { libc::pthread_self() };
         let (stop, stopped) = channel();
         let every = Duration::from_secs_f64(every);
-        let thread = std::thread::Builder::new()
+        let looks = std::thread::Builder::new()
             .name("gaia profile".to_owned())
-            .spawn(move || slot.look(|| stopped.recv_timeout(every)))?;
+            .spawn(move || slot.look((thread, signal), || stopped.recv_timeout(every)))?;
         SAMPLED.set(Some(slot));
         SAMPLERS.fetch_add(1, Relaxed);
         Ok(Self {
             slot,
             process: std::process::id(),
-            running: GilCell::new(Some(Running { stop, thread })),
+            running: GilCell::new(Some(Running { stop, looks })),
         })
     }
 
@@ -176,20 +173,38 @@ impl Sampler {
         Ok(())
     }
 
+    /// The step whose line of user code is to be told, the seconds and the samples; None where the
+    /// thread has gone on to other code since.
+    fn asked(&self, py: Python<'_>) -> PyResult<Option<(String, f64, u64)>> {
+        // In a fork that user code has made, the lock may never be free.
+        let Ok(mut asked) = self.slot.asked.try_lock() else {
+            return Ok(None);
+        };
+        let Asked {
+            place,
+            time,
+            samples,
+        } = std::mem::take(&mut *asked);
+        drop(asked);
+        if samples == 0 || place != self.slot.place.load(Relaxed) {
+            return Ok(None);
+        }
+        let step = self.slot.steps.borrow_mut(py)?[place as usize / 2 - 1].clone();
+        Ok(Some((step, time.as_secs_f64(), samples)))
+    }
+
     /// Ends sampling; returns for each step, and user code or not, the seconds and samples.
     fn stop(&self, py: Python<'_>) -> PyResult<Vec<Row>> {
-        let Some(Running { stop, thread }) = self.running.borrow_mut(py)?.take() else {
+        let Some(Running { stop, looks }) = self.running.borrow_mut(py)?.take() else {
             return Ok(Vec::new());
         };
         SAMPLED.set(None);
         SAMPLERS.fetch_sub(1, Relaxed);
-        let told = self.slot.told.borrow_mut(py)?.take();
-        drop(told);
         if self.process != std::process::id() {
             return Ok(Vec::new()); // User code has forked, which leaves the thread behind.
         }
         drop(stop);
-        let spent = py.detach(|| thread.join()).unwrap_or_default();
+        let spent = py.detach(|| looks.join()).unwrap_or_default();
         let steps = self.slot.steps.borrow_mut(py)?;
         let rows = spent.iter().zip(0..).skip(2);
         let rows = rows.filter(|((_, samples), _)| *samples > 0);
@@ -205,7 +220,8 @@ impl Sampler {
 impl Slot {
     /// The thread that looks; returns the time and samples of each place.
     fn look(
-        &'static self,
+        &self,
+        (thread, signal): (libc::pthread_t, c_int),
         wait: impl Fn() -> Result<(), RecvTimeoutError>,
     ) -> Vec<(Duration, u64)> {
         let mut spent: Vec<(Duration, u64)> = Vec::new();
@@ -220,80 +236,24 @@ impl Slot {
             }
             spent[at].0 += time;
             spent[at].1 += 1;
-            if place != 0 && place & GAIA == 0 {
-                self.ask(place, time);
+            if signal != 0 && place != 0 && place & GAIA == 0 && self.ask(place, time) {
+                // SAFETY: the thread that is sampled lives on until this one has ended.
+                unsafe { libc::pthread_kill(thread, signal) };
             }
         }
         spent
     }
 
-    /// Has the line told that user code is at. The interpreter comes to that when it goes on with
-    /// user code, so until then samples of one place add up.
-    fn ask(&'static self, place: Place, time: Duration) {
+    /// Notes that a line is to be told; whether the thread has to hear of it. It comes to that when
+    /// it goes on with Python code, so until then samples of one place add up.
+    fn ask(&self, place: Place, time: Duration) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.samples > 0 {
-            if asked.place == place {
-                asked.time += time;
-                asked.samples += 1;
-            }
-            return;
+        let first = asked.samples == 0;
+        if first || asked.place == place {
+            asked.place = place;
+            asked.time += time;
+            asked.samples += 1;
         }
-        *asked = Asked {
-            place,
-            time,
-            samples: 1,
-        };
-        let slot = std::ptr::from_ref(self).cast_mut().cast::<c_void>();
-        // SAFETY: any thread may add a call, without the GIL; the slot lives as long as the process.
-        if unsafe { ffi::Py_AddPendingCall(Some(tell), slot) } != 0 {
-            *asked = Asked::default(); // Too many calls are waiting.
-        }
-    }
-}
-
-/// Is called by the interpreter, in the main thread, between two instructions of Python code.
-extern "C" fn tell(slot: *mut c_void) -> c_int {
-    Python::attach(|py| {
-        // SAFETY: `ask` gave it, and slots are never freed.
-        let slot = unsafe { &*slot.cast_const().cast::<Slot>() };
-        match slot.tell(py) {
-            Ok(()) => 0,
-            Err(error) => {
-                error.restore(py); // Such as `KeyboardInterrupt`, meant for user code.
-                -1
-            }
-        }
-    })
-}
-
-impl Slot {
-    fn tell(&self, py: Python<'_>) -> PyResult<()> {
-        // In a fork that user code has made, the lock may never be free.
-        let Ok(mut asked) = self.asked.try_lock() else {
-            return Ok(());
-        };
-        let Asked {
-            place,
-            time,
-            samples,
-        } = std::mem::take(&mut *asked);
-        drop(asked);
-        let here = sampled().is_some_and(|slot| std::ptr::eq(slot, self));
-        if !here || samples == 0 || place != self.place.load(Relaxed) {
-            return Ok(()); // The task has gone on to other code.
-        }
-        let told = self
-            .told
-            .borrow_mut(py)?
-            .as_ref()
-            .map(|told| told.clone_ref(py));
-        let step = self.steps.borrow_mut(py)?[place as usize / 2 - 1].clone();
-        match told {
-            Some(told) => told
-                .bind(py)
-                .call1((step, time.as_secs_f64(), samples))
-                .map(drop),
-            None => Ok(()),
-        }
+        first
     }
 }
