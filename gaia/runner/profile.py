@@ -145,12 +145,15 @@ _MADE = ("<attrs generated", "<frozen ", "<string>", "<__array_function__")
 def _users(frame: FrameType | None) -> FrameType | None:
     """The innermost frame of the user's own code; of a library, where there is no other; None where
     Gaia called something that has no frame."""
-    first = frame
+    library = None
     while frame is not None and not is_gaias(frame):
-        if not frame.f_code.co_filename.startswith((*_LIBRARIES, *_MADE)):
+        path = frame.f_code.co_filename
+        if path.startswith(_LIBRARIES):
+            library = library or frame
+        elif not path.startswith(_MADE):
             return frame
         frame = frame.f_back
-    return None if first is None or is_gaias(first) else first
+    return library
 
 
 def shown(profiles: Iterable[tuple[str, Profile]]) -> dict[str, Any]:

@@ -150,8 +150,9 @@ class _TaskRun:
                 self.skips.add(killer)
             self.operators.reverse()
             for name, operator, ctx in self.operators:
+                run = self.setup.run.copy()
                 self._enter(name, users=True)
-                operator.setup(self.setup.run.copy())
+                operator.setup(run)
                 operator.on_shard_start(self.task.shard, ctx)
             self._enter(stage.name)
             self.reading = True
