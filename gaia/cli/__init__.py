@@ -29,26 +29,33 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns its exit code: 0 if all went well, 1 if something is missing, damaged or failed, 2 for
     wrong usage. Errors are one line on standard error.
     """
-    parser = build_parser()
     try:
-        given = parser.parse_args(args)
+        code = _run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _end_by(signal.SIGPIPE, args is None)
+    except KeyboardInterrupt:
+        return _end_by(signal.SIGINT, args is None)
+    except OSError as error:  # Those of reading are errors of Gaia's.
+        print(f"gaia: cannot write: {error.strerror or error}", file=sys.stderr)
+        if args is None:
+            os._exit(FAILED)  # Or else Python would try to write the rest once more.
+        return FAILED
+
+
+def _run(args: Sequence[str] | None) -> int:
+    try:
+        given = build_parser().parse_args(args)
     except SystemExit as end:  # Help, the version, and wrong usage end there.
         return end.code if isinstance(end.code, int) else FINE
     try:
         code: int = given.run(given)
-        sys.stdout.flush()
         return code
     except UsageError as error:
         _complain(given.command, f"{error} (see gaia {given.command} --help)")
         return USAGE
     except (GaiaError, ImportError) as error:
-        _complain(given.command, str(error))
-        return FAILED
-    except BrokenPipeError:
-        return _end_by(signal.SIGPIPE, args is None)
-    except KeyboardInterrupt:
-        return _end_by(signal.SIGINT, args is None)
-    except OSError as error:
         _complain(given.command, str(error))
         return FAILED
 

@@ -20,11 +20,12 @@ _FIRST_RECORDS = 64
 _NOTES = """\
 A TABLE is a folder with a manifest.json, a FILE is of lines, JSONL, CSV, Arrow, Parquet or WARC,
 with any compression; both are local or URLs (gs://, s3://, https://), a FILE may be a glob, and
-- is standard input. What a file is its first bytes tell, or else its name (.jsonl, .csv), or --from.
+- is standard input. What a file is, its first bytes tell, or else its name (.jsonl, .csv): text
+where neither does. --from overrules them.
 
 formats:
   json  a JSON value a line, as JSONL tables hold it: of bytes base64, of dates ISO 8601, of an
-        Enum its value, of a single value the value alone; NaN and infinities are null
+        Enum its value, of a single value the value alone; of NaN and infinities null
   text  the line of a str; of a class tab-separated fields in which \\t, \\n, \\r, \\\\ stand for
         tab, newline, carriage return, backslash, \\N for None, \\xHH for a byte outside ASCII
   csv   RFC 4180 with a header; None is an empty field, an empty text is ""; bytes are base64,
@@ -79,10 +80,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError
-    return count
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a number of records, got {text!r}")
+    return int(text)
 
 
 def _cat(given: argparse.Namespace) -> int:
@@ -102,8 +102,8 @@ def _cat(given: argparse.Namespace) -> int:
             if form in content.lines_are:
                 left -= _copy(content.blocks(), out, left)
                 continue
-            shape = content.shape()
-            records = islice(content.records(), left)
+            shape, found = content.read()
+            records = islice(found, left)
             count = DICTS if shape.type is dict and form == "csv" else _FIRST_RECORDS
             out.write(_of(content.path, encode.begin, shape))
             while chunk := list(islice(records, count)):

@@ -2,7 +2,7 @@
 
 import datetime
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -11,6 +11,7 @@ from gaia.errors import InputError
 from gaia.io import nested, parquet
 from gaia.io.sources import SizedSource
 from gaia.pipeline.graph import Format
+from gaia.pipeline.records import record_type
 
 
 @attrs.frozen
@@ -26,7 +27,29 @@ class Shape:
     def of_columns(names: Sequence[str], types: Sequence[Any]) -> "Shape":
         """That of rows, as tuples, of columns with any names."""
         fields = [(f"c{number}", tp) for number, tp in enumerate(types)]
-        return Shape(typing.NamedTuple("Row", fields), tuple(names))  # type: ignore[misc]
+        return Shape(typing.NamedTuple("Row", fields), tuple(names))
+
+
+Rows = tuple[Shape, Iterator[Any]]
+
+
+def with_text(shape: Shape, names: Collection[str], records: Iterator[Any]) -> Rows:
+    """The same with the values of the fields named as text: of Enums that are read from JSON, of
+    which it is not known whether they are str or int."""
+    fields = record_type(shape.type).fields
+    types = [str | None if field.name in names else field.type for field in fields]
+    rows = Shape.of_columns(shape.names, types)
+    textual = [field.name in names for field in fields]
+
+    def changed() -> Iterator[Any]:
+        for record in records:
+            values = (getattr(record, name) for name in shape.names)
+            yield rows.type._make(
+                str(value) if text and value is not None else value
+                for value, text in zip(values, textual, strict=True)
+            )
+
+    return rows, changed()
 
 
 def schema_of(source: SizedSource, format: Format) -> tuple[Any, int | None]:
@@ -41,7 +64,7 @@ def schema_of(source: SizedSource, format: Format) -> tuple[Any, int | None]:
     return nested.arrow_schema(source), None
 
 
-def rows_of_arrow(source: SizedSource) -> tuple[Shape, Iterator[Any]]:
+def rows_of_arrow(source: SizedSource) -> Rows:
     """The columns and rows of an Arrow file or stream.
 
     Raises:
@@ -52,7 +75,7 @@ def rows_of_arrow(source: SizedSource) -> tuple[Shape, Iterator[Any]]:
     return _rows(schema, nested.arrow_batches(source, None))
 
 
-def rows_of_parquet(source: SizedSource) -> tuple[Shape, Iterator[Any]]:
+def rows_of_parquet(source: SizedSource) -> Rows:
     """As `rows_of_arrow`, of a Parquet file."""
     _need_pyarrow(source.path)
     schema = parquet.schema(source)
@@ -66,7 +89,7 @@ def _need_pyarrow(path: str) -> None:
         raise InputError(f"reading {path} needs pyarrow: pip install 'gaia-mr[arrow]'") from None
 
 
-def _rows(schema: Any, batches: Iterator[Any]) -> tuple[Shape, Iterator[Any]]:
+def _rows(schema: Any, batches: Iterator[Any]) -> Rows:
     shape = Shape.of_columns(schema.names, [_type_of(field.type) | None for field in schema])
 
     def rows() -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """What a command of the command line is."""
 
 import argparse
+import re
 from collections.abc import Callable
 
 import attrs
@@ -34,7 +35,11 @@ def one_line(text: str) -> str:
     >>> one_line("a\n  at b.py\x1b[2J")
     'a at b.py\\x1b[2J'
     """
-    joined = " ".join(text.split())
+    return escaped(re.sub(r"\s*\n\s*", " ", text.strip()))
+
+
+def escaped(text: str) -> str:
+    """The text with what a terminal would act on escaped."""
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in joined
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -54,7 +54,11 @@ def _command(name: str, help: str, parser: argparse.ArgumentParser) -> _Describe
     for action in parser._actions:
         known = tuple(map(str, action.choices or ()))
         if action.option_strings:
-            value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+            value = (
+                ""
+                if action.nargs == 0
+                else action.metavar or action.option_strings[0].lstrip("-").upper()
+            )
             shown = (action.help or "").replace("%%", "%")
             options.append(_Option(tuple(action.option_strings), shown, str(value), known))
         elif name:
@@ -67,7 +71,8 @@ def _bash(shared: _Described, commands: list[_Described]) -> Iterator[str]:
     first = [command.name for command in commands] + _names(shared)
     yield "# bash completion of gaia"
     yield "_gaia() {"
-    yield '    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=""'
+    yield '    local current=${COMP_WORDS[COMP_CWORD]} words=""'
+    yield "    local previous=${COMP_WORDS[COMP_CWORD-1]}"
     yield "    if ((COMP_CWORD == 1)); then"
     yield f"        words={quote(' '.join(first))}"
     yield "    else"

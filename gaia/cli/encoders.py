@@ -33,8 +33,8 @@ class Encoder(Protocol):
 
 def encoder(form: str) -> Encoder:
     """That of a form. Raises `InputError` while it encodes what the form cannot hold."""
-    made: Encoder = {"json": _Json, "text": _Text, "csv": _Csv}[form]()
-    return made
+    makers: dict[str, Callable[[], Encoder]] = {"json": _Json, "text": _Text, "csv": _Csv}
+    return makers[form]()
 
 
 def _joined(lines: Iterable[bytes]) -> bytes:

@@ -6,13 +6,14 @@ import tempfile
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import chain
 from typing import Any
 
 import attrs
 
 from gaia import _core
-from gaia.cli.columns import Shape, rows_of_arrow, rows_of_parquet
+from gaia.cli.columns import Rows, Shape, rows_of_arrow, rows_of_parquet, with_text
 from gaia.cli.command import UsageError
 from gaia.errors import GaiaError, InputError, TableError
 from gaia.io.compression import decompress, sniff
@@ -54,19 +55,19 @@ _ENDINGS = {
 }
 _COMPRESSED = (".gz", ".bgz", ".zst", ".zstd", ".bz2", ".xz", ".lz4")
 
+_DATES = ("date", "datetime", "date | None", "datetime | None")
 LINES = {"txt": ("text",), "jsonl": ("json",)}
 
 
 @attrs.frozen
 class Content:
     """What a file or a shard holds. `lines_are` are the forms of which its lines are already, so
-    that they can be copied. Both functions may be called once, and only one of them."""
+    that they can be copied. Of the functions one may be called, once."""
 
     path: str
     lines_are: tuple[str, ...]
     blocks: Callable[[], Iterator[bytes]]
-    records: Callable[[], Iterator[Any]]
-    shape: Callable[[], Shape]
+    read: Callable[[], Rows]
 
 
 def contents(path: str, format: Format | None, shards: Sequence[str]) -> Iterator[Content]:
@@ -85,8 +86,9 @@ def contents(path: str, format: Format | None, shards: Sequence[str]) -> Iterato
         if format is not None:
             raise UsageError(f"{path} is a table, whose format is known; --from is for files")
         folder, store, manifest = table
+        opened = cache(lambda: _opened(folder, manifest))
         for number in _numbers(manifest, folder, shards):
-            yield _shard(folder, store, manifest, number)
+            yield _shard(folder, store, manifest, opened, number)
         return
     _refuse(shards, path)
     for file in files_at(path):
@@ -160,7 +162,7 @@ def whole(file: InputFile) -> tuple[bytes, Iterator[bytes]]:
     return _peeked(content(file))
 
 
-def csv_rows(blocks: Iterator[bytes], path: str) -> tuple[Shape, Iterator[Any]]:
+def csv_rows(blocks: Iterator[bytes], path: str) -> Rows:
     """The columns of CSV, which are text that may be missing, and its rows.
 
     Raises:
@@ -197,7 +199,31 @@ def _numbers(manifest: Manifest, folder: str, keys: Sequence[str]) -> Sequence[i
     return [places[key] for key in keys]
 
 
-def _shard(folder: str, store: Store | None, manifest: Manifest, number: int) -> Content:
+def _opened(folder: str, manifest: Manifest) -> Table[Any]:
+    """The table with a type for its records.
+
+    Raises:
+        TableError: Only the class that wrote them can read them.
+    """
+    try:
+        return read_table(folder)
+    except TableError as error:
+        if not (manifest.record["own_text"] or manifest.record["own_json"]):
+            raise
+        form = LINES[manifest.format][0]
+        raise TableError(
+            f"table {folder} holds `{manifest.record['name']}` in a form of its own, which "
+            f"can be shown only as it is, by --format {form}"
+        ) from error
+
+
+def _shard(
+    folder: str,
+    store: Store | None,
+    manifest: Manifest,
+    opened: Callable[[], Table[Any]],
+    number: int,
+) -> Content:
     parts = shard_source(manifest, folder, store, number).parts
 
     def blocks() -> Iterator[bytes]:
@@ -205,28 +231,16 @@ def _shard(folder: str, store: Store | None, manifest: Manifest, number: int) ->
             check_whole(part.file)
             yield from content(part.file)
 
-    def table() -> Table[Any]:
-        try:
-            return read_table(folder)
-        except TableError as error:
-            if not (manifest.record["own_text"] or manifest.record["own_json"]):
-                raise
-            form = LINES[manifest.format][0]
-            raise TableError(
-                f"table {folder} holds `{manifest.record['name']}` in a form of its own, which "
-                f"can be shown only as it is, by --format {form}"
-            ) from error
+    def read() -> Rows:
+        fields = manifest.record["fields"]
+        shape = Shape(opened().type, tuple(name for name, *_ in fields))
+        records = opened().records(manifest.shards[number].key)
+        enums = [name for name, tp, kind, _ in fields if kind == "via" and tp not in _DATES]
+        if manifest.format == "jsonl" and enums:
+            return with_text(shape, enums, records)
+        return shape, records
 
-    def shape() -> Shape:
-        return Shape(table().type, tuple(name for name, *_ in manifest.record["fields"]))
-
-    return Content(
-        folder,
-        LINES.get(manifest.format, ()),
-        blocks,
-        lambda: table().records(manifest.shards[number].key),
-        shape,
-    )
+    return Content(folder, LINES.get(manifest.format, ()), blocks, read)
 
 
 def _file(file: InputFile, format: Format | None) -> Content:
@@ -246,28 +260,30 @@ def _seekable(file: InputFile, format: Format) -> Content:
     """The content of a file that is not read from front to back."""
     if format is Format.WARC:
         shape = Shape(WarcRecord, tuple(field.name for field in attrs.fields(WarcRecord)))
-        rows = archived(Archive((Part(file),), None, False), Part(file), _never)
+        found = archived(Archive((Part(file),), None, False), Part(file), _never)
+        rows: Iterator[Any] = (record for _, record in found)
     else:
         open_rows = rows_of_arrow if format is Format.ARROW else rows_of_parquet
         with reading(file.path):
             shape, rows = open_rows(sized(file.source()))
         rows = _guarded(rows, file.path)
-    return Content(file.path, (), _no_blocks, lambda: rows, lambda: shape)
+    return Content(file.path, (), _no_blocks, lambda: (shape, rows))
 
 
 def _lines(path: str, blocks: Iterator[bytes], format: Format) -> Content:
     if format is Format.CSV:
         shape, rows = csv_rows(blocks, path)
-        return Content(path, (), _no_blocks, lambda: rows, lambda: shape)
+        return Content(path, (), _no_blocks, lambda: (shape, rows))
     # Of JSON, the text form is the JSON itself.
     lines_are = ("text",) if format is Format.TXT else ("text", "json")
     tp: Any = str if format is Format.TXT else dict
 
-    def records() -> Iterator[Any]:
+    def read() -> Rows:
         lines = _core.Lines(blocks, skip_bom=format is Format.JSONL, crlf=True)
-        return _guarded(_core.RecordReader(lines, _core.Codec(record_type(tp), format.value)), path)
+        found = _core.RecordReader(lines, _core.Codec(record_type(tp), format.value))
+        return Shape(tp, ()), _guarded(found, path)
 
-    return Content(path, lines_are, lambda: blocks, records, lambda: Shape(tp, ()))
+    return Content(path, lines_are, lambda: blocks, read)
 
 
 def _stdin(format: Format | None) -> Content:
@@ -284,19 +300,18 @@ def _stdin(format: Format | None) -> Content:
     for block in blocks:
         spooled.write(block)
     spooled.flush()
-    opened = _seekable(expand(spooled.name)[0], found)
+    shape, rows = _seekable(expand(spooled.name)[0], found).read()
 
     def records() -> Iterator[Any]:
         with spooled:
-            yield from opened.records()
+            yield from rows
 
-    return attrs.evolve(opened, path=_STDIN_SHOWN, records=records)
+    return Content(_STDIN_SHOWN, (), _no_blocks, lambda: (shape, records()))
 
 
 def _read_stdin() -> Iterator[bytes]:
-    stdin = sys.stdin.buffer
     try:
-        while block := stdin.read1(_BLOCK):
+        while block := os.read(sys.stdin.fileno(), _BLOCK):
             yield block
     except OSError as error:
         raise InputError(f"cannot read {_STDIN_SHOWN}: {reason(error)}") from None

@@ -4,10 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from gaia.cli.command import FAILED, FINE, Command, one_line
+from gaia.cli.command import FAILED, FINE, Command, escaped, one_line
 from gaia.errors import GaiaError
 
 if TYPE_CHECKING:
@@ -20,11 +19,14 @@ _NOTES = """\
 skew is the largest shard over the mean: 1.00 is even, and the slowest task of a join takes about
 that many times as long as the others. raw bytes are those before compression.
 
---format json prints an object a line: {"path", "kind": "table", "name", "format", "compression",
-"sharding", "type", "fields": [{"name", "type"}], "shards", "files", "records": SIZES, "raw_bytes":
-SIZES, "file_bytes": SIZES, "largest": [{"shard", "records", "raw_bytes", "file_bytes"}]} for a table,
-where SIZES are {"total", "min", "median", "max", "skew"}; {"path", "kind": "file", "format",
-"compression", "bytes", "records", "fields"} for a file, with null for what would take reading it."""
+--format json prints an object a line, of a table
+  {"path", "kind": "table", "name", "format", "compression", "sharding", "type",
+   "fields": [{"name", "type"}], "shards", "files",
+   "records": SIZES, "raw_bytes": SIZES, "file_bytes": SIZES,
+   "largest": [{"shard", "records", "raw_bytes", "file_bytes"}]}
+where SIZES are {"total", "min", "median", "max", "skew"}, and of a file
+  {"path", "kind": "file", "format", "compression", "bytes", "records", "fields"}
+with null for what only reading all of it would tell."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +55,7 @@ def _stat(given: argparse.Namespace) -> int:
                     print(json.dumps(found))
                     continue
                 lines = _table_lines(found) if found["kind"] == "table" else _file_lines(found)
-                print(*([] if first else [""]), *map(_shown, lines), sep="\n")
+                print(*([] if first else [""]), *map(escaped, lines), sep="\n")
                 first = False
         except GaiaError as error:
             print(one_line(f"gaia stat: {error}"), file=sys.stderr)
@@ -73,7 +75,7 @@ def _described(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _described_table(folder: str, manifest: "Manifest") -> dict[str, Any]:
-    shards = [
+    shards: list[dict[str, Any]] = [
         {
             "shard": shard.key,
             "records": shard.records,
@@ -103,6 +105,8 @@ def _described_table(folder: str, manifest: "Manifest") -> dict[str, Any]:
 
 
 def _sizes(sizes: Sequence[int]) -> dict[str, Any]:
+    from statistics import median
+
     total = sum(sizes)
     if not sizes:
         return {"total": 0, "min": None, "median": None, "max": None, "skew": None}
@@ -193,7 +197,7 @@ def _format(found: dict[str, Any]) -> str:
 
 
 def _field_lines(fields: Sequence[dict[str, str]]) -> Iterator[str]:
-    names = [_shown(field["name"]) for field in fields]
+    names = [escaped(field["name"]) for field in fields]
     wide = max(map(len, names), default=0)
     for name, field in zip(names, fields, strict=True):
         yield f"    {name:{wide}}  {field['type']}"
@@ -207,16 +211,11 @@ def _number(value: float | None) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The rows with the first column to the left, and the others to the right."""
-    shown = [[_shown(cell) for cell in row] for row in rows]
+    shown = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join([f"  {row[0]:{widths[0]}}", *cells])
-
-
-def _shown(text: str) -> str:
-    """A line with what a terminal would act on escaped; its spaces stay."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 STAT = Command(
