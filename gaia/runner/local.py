@@ -25,9 +25,11 @@ from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
+from gaia.runner.prints import Prints
 from gaia.runner.processes import ProcessEngine
+from gaia.runner.progress import Progress, TerminalDisplay, choose
 from gaia.runner.result import RunResult, Table
-from gaia.runner.status import Status
+from gaia.runner.status import Listener, Status
 from gaia.runner.task import Source, Task
 
 # Jobs below these sizes end before worker processes would have started.
@@ -66,6 +68,8 @@ class LocalRunner:
             stops the run. Without worker processes there is nothing to try again.
         task_timeout: Seconds after which a worker that is still at one part of the input counts as
             dead; the error shows where its code was. By default none.
+        progress: Show how far the run is, once it has taken half a second: on a terminal and in
+            notebooks a line for each stage, elsewhere a line on standard error every ten seconds.
 
     >>> import gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -91,6 +95,7 @@ class LocalRunner:
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        progress: bool = True,
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
@@ -113,6 +118,7 @@ class LocalRunner:
         self.attempts = Attempts(max_attempts, task_timeout)
         self.resume = resume
         self.verify = verify
+        self.progress = progress
         self.memory = None if memory is None else parse_size(memory)
 
     def run(self, pipeline: Pipeline) -> RunResult:
@@ -151,9 +157,13 @@ class LocalRunner:
         _warn_of_long_reads(reads, workers)
         try:
             with _terminating():
-                engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
+                display = choose() if self.progress else None
+                # Two that draw on one terminal would draw over each other.
+                prints = Prints() if isinstance(display, TerminalDisplay) and not inline else None
+                engine: Engine = InlineEngine() if inline else ProcessEngine(workers, prints)
                 settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
-                status = Status(plan, self._shown(engine.workers, memory))
+                listeners: list[Listener] = [] if display is None else [Progress(display)]
+                status = Status(plan, self._shown(engine.workers, memory), listeners)
                 progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
             raise error.with_traceback(None) from None

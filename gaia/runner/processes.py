@@ -8,6 +8,7 @@ from typing import TypeVar
 from gaia.pipeline.travel import dumps
 from gaia.runner.child import Child, fork, ready, spawn, undisturbed, unpacked
 from gaia.runner.engine import Death, Watch
+from gaia.runner.prints import Prints
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -22,11 +23,12 @@ class ProcessEngine:
     does not import the user's main module: all that it needs comes by cloudpickle.
 
     Each is the head of a session, so that whatever user code starts in it ends with it, and Ctrl-C
-    reaches this process alone.
+    reaches this process alone. With `prints`, what they print to a terminal goes through that.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, prints: Prints | None = None) -> None:
         self.workers = workers
+        self._prints = prints
         self._workers: list[Child] = []
         try:
             for number in range(1, workers + 1):
@@ -58,7 +60,7 @@ class ProcessEngine:
 
         hand_out()
         while busy:
-            for worker in ready(busy, watch, self._workers):
+            for worker in ready(busy, watch, self._workers, self._prints):
                 item = busy.pop(worker)
                 outcome: Result | Death = unpacked(worker.receive())
                 if isinstance(outcome, Death):
@@ -77,11 +79,17 @@ class ProcessEngine:
             for worker in self._workers:
                 worker.reap()
             self._workers = []
+        if self._prints is not None:
+            self._prints.close()
+            self._prints = None
 
     def _start(self, number: int) -> Child:
         # This process may have got threads since the last one was started.
         with undisturbed():
-            worker = fork(self._workers, number) if _single_threaded() else spawn(number)
+            if _single_threaded():
+                worker = fork(self._workers, number, self._prints)
+            else:
+                worker = spawn(number, self._prints)
             self._workers.append(worker)
         return worker
 

@@ -120,6 +120,8 @@ class _TaskRun:
         self.spill = os.path.join(self.folder, "spill")
         self.step = setup.stage.name
         self.reading = False
+        # The size of the parts that are done.
+        self.before = 0
 
     def run(self) -> TaskReport:
         begin = time.perf_counter()
@@ -145,6 +147,7 @@ class _TaskRun:
                 operator.on_shard_start(self.task.shard, ctx)
             self.step = stage.name
             self.reading = True
+            _core.begin_reading(sum(part.size for part in self._parts()))
             inputs = list(zip(self.task.inputs, self._types(), targets, strict=True))
             if isinstance(stage.joiner, NativeJoiner) and stage.joiner.last_first:
                 inputs.reverse()
@@ -319,6 +322,7 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
+            self.before += part.size
         return count
 
     def _feed_part(
@@ -327,10 +331,12 @@ class _TaskRun:
         if isinstance(source, Columns):
             assert isinstance(part, Rows)
             batches = open_batches(source, part, tp)
+            _core.read_up_to(self.before)
             return _core.feed_batches(batches, codec_of(tp), target, not source.ours)
         assert isinstance(part, Part)
         codec = codec_for(source, part, tp)
         lines = open_lines(source, part, self.setup.budget.line)
+        _core.read_up_to(self.before)
         return _core.feed_lines(lines, codec, target, not source.ours)
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
@@ -338,9 +344,16 @@ class _TaskRun:
         for part in source.parts:
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
+            _core.read_up_to(self.before)
             records = archived(source, part, self.state.count_broken)
             count += _core.feed_positioned(records, target)
+            self.before += part.size
         return count
+
+    def _parts(self) -> Iterator[Part | Rows]:
+        for source in self.task.inputs:
+            if not isinstance(source, Slice):
+                yield from source.parts
 
     def _check_disk(self) -> None:
         """Takes the blame off user code that ran when a file of ours could not be written."""

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::ipc::batches::Batches;
 use crate::lines::{Block, LineReader, Lines};
 use crate::ops::csv::Bad;
+use crate::progress::passed_on;
 use crate::state::TaskState;
 use crate::value::Kind;
 
@@ -59,6 +60,7 @@ fn pass_on(
         Ok(record) => {
             target.pass_on(&record)?;
             codec.take_back(record)?;
+            passed_on(1);
             Ok(1)
         }
         Err(error) if lenient => state.bad_line(py, error, line).map(|()| 0),
@@ -81,6 +83,7 @@ fn feed_blocks(
         count += batch.rows as u64;
         target.state().position.store(block.base, Relaxed);
         target.pass_on_batch(py, &batch)?;
+        passed_on(batch.rows as u64);
         drop(batch);
         for line in odd {
             let line_position = block.base + u64::from(line.start);
@@ -164,6 +167,7 @@ fn feed_rows(
         count += batch.rows as u64;
         state.position.store(base, Relaxed);
         target.pass_on_batch(py, &batch)?;
+        passed_on(batch.rows as u64);
     }
     Ok(count)
 }
@@ -254,6 +258,7 @@ fn feed_batch(
     } else {
         target.pass_on_batch(py, batch)?;
     }
+    passed_on(count as u64);
     Ok(count as u64)
 }
 
@@ -290,6 +295,7 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     for record in records.try_iter()? {
         target.state().position.store(start + count, Relaxed);
         target.pass_on(&record?)?;
+        passed_on(1);
         count += 1;
     }
     Ok(count)
@@ -303,6 +309,7 @@ pub fn feed_positioned(records: &Bound<'_, PyAny>, target: &Context) -> PyResult
         let (position, record): (u64, Bound<'_, PyAny>) = pair?.extract()?;
         target.state().position.store(position, Relaxed);
         target.pass_on(&record)?;
+        passed_on(1);
         count += 1;
     }
     Ok(count)
