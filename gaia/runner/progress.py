@@ -34,14 +34,15 @@ class Progress:
     """A listener that shows how far a run is (see `Status`).
 
     It has no thread of its own: workers are forked as long as a process has but one. What it does
-    is bounded by time and not by the number of tasks.
+    is bounded by time and not by the number of tasks. `after` is there for a run that somebody has
+    asked for.
     """
 
-    def __init__(self, display: Display | None = None) -> None:
+    def __init__(self, display: Display | None = None, *, after: float | None = None) -> None:
         self._display = choose() if display is None else display
         self._rates = Rates()
         self._look = 0.0
-        self._draw = self._display.after
+        self._draw = self._display.after if after is None else after
         self._drawn = False
 
     def changed(self, status: Status) -> None:
@@ -142,9 +143,15 @@ class LogDisplay:
     after = 10.0
     every = 10.0
 
+    def __init__(self) -> None:
+        self._last = ""
+
     def draw(self, progress: dict[str, Any], rates: Rates) -> None:
         """See `Display.draw`."""
-        print(log_line(progress, rates), file=sys.stderr, flush=True)
+        line = log_line(progress, rates)
+        if line != self._last and sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
+        self._last = line
 
     def close(self, progress: dict[str, Any], rates: Rates) -> None:
         """See `Display.close`."""

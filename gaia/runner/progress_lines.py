@@ -11,7 +11,8 @@ _LEAST = 0.5
 # A task that takes less is not worth a word.
 _SLOW = 1.0
 _NAME = 28
-_BAR = 20
+# A bar has at least and at most so many characters.
+_BAR, _LONG_BAR = 6, 20
 
 # A text, and how it is styled.
 Span = tuple[str, str]
@@ -20,7 +21,7 @@ Line = list[Span]
 _COLUMNS = ("name", "bar", "percent", "bytes", "records", "rate", "time", "tasks", "slowest")
 _TO_THE_RIGHT = ("percent", "bytes", "records", "rate")
 # What a narrow terminal has no room for, the least important first.
-_SPARE = ("slowest", "records", "bar", "tasks", "rate", "bytes", "time", "percent")
+_SPARE = ("bar", "slowest", "records", "tasks", "rate", "bytes", "time", "percent")
 _STYLES = {"done": "green", "failed": "red", "waiting": "dim", "skipped": "dim"}
 
 
@@ -68,9 +69,11 @@ def stage_lines(progress: dict[str, Any], rates: Rates, width: int, height: int)
     widths["name"] = min(widths["name"], _NAME, max(8, width // 3))
     shown = [column for column in _COLUMNS if widths[column]]
     for spare in _SPARE:
-        if sum(widths[column] + 2 for column in shown) - 2 <= width:
+        room = width + 2 - sum(widths[column] + 2 for column in shown)
+        if room >= 0:
             break
         shown = [column for column in shown if column != spare]
+    widths["bar"] += max(0, min(room, _LONG_BAR - _BAR))
     lines = []
     for stage, row in zip(stages, rows, strict=True):
         line = list(_spans(stage, row, {column: widths[column] for column in shown}))
@@ -108,11 +111,10 @@ def _row(stage: dict[str, Any], now: float, rates: Rates) -> dict[str, str]:
         return {"name": name, "rest": "skipped: an earlier run has finished it"}
     if stage["began"] is None:
         return {"name": name, "rest": phase}
-    part = done_part(stage)
     row = {
         "name": name,
-        "bar": _bar(part),
-        "percent": f"{int(100 * part)}%",
+        "bar": "━" * _BAR,
+        "percent": f"{int(100 * done_part(stage))}%",
         "bytes": _of(stage["bytes_read"], stage["bytes"], phase),
         "records": f"{count(stage['records_read'])} records",
         "slowest": _slowest(stage, now),
@@ -163,10 +165,6 @@ def _slowest(stage: dict[str, Any], now: float) -> str:
     return f"slowest: {which} {clock(took)}"
 
 
-def _bar(part: float) -> str:
-    return "━" * int(_BAR * part) + "─" * (_BAR - int(_BAR * part))
-
-
 def _spans(stage: dict[str, Any], row: dict[str, str], widths: dict[str, int]) -> Iterator[Span]:
     style = _STYLES.get(stage["phase"], "cyan")
     if "rest" in row:
@@ -178,9 +176,9 @@ def _spans(stage: dict[str, Any], row: dict[str, str], widths: dict[str, int]) -
             yield "  ", ""
         gap = True
         if column == "bar":
-            done = row["bar"].count("━")
-            yield row["bar"][:done], style
-            yield row["bar"][done:], "dim"
+            done = int(widths["bar"] * done_part(stage))
+            yield "━" * done, style
+            yield "─" * (widths["bar"] - done), "dim"
             continue
         styles = {"name": "bold", "percent": style, "slowest": "dim"}
         if stage["phase"] == "failed":
