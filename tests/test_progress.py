@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,7 +59,7 @@ def progress(elapsed: float, *stages: dict[str, Any], phase: str = "running") ->
     return {"elapsed": elapsed, "phase": phase, "stages": list(stages)}
 
 
-def shown(told: dict[str, Any], rates: Rates | None = None, width: int = 140) -> list[str]:
+def shown(told: dict[str, Any], rates: Rates | None = None, width: int = 150) -> list[str]:
     lines = stage_lines(told, rates or Rates(), width, 40)
     return ["".join(text for text, _ in line) for line in lines]
 
@@ -112,7 +113,7 @@ def test_tables_that_are_put_together_are_no_full_bar() -> None:
         slowest={"task": 7, "shard": 7, "took": 12.0},
     )
     assert shown(progress(60.0, first, second)) == [
-        "lines     ━━━━━━━━━━━━━━━━━━━━  100%        2.0 GB      0 records  95.2 MB/s  in 0:21  "
+        "lines     ━━━━━━━━━━━━━━━━━━━━  100%          2.0 GB      0 records  95.2 MB/s  in 0:21  "
         "14 tasks",
         "group_by  ━━━━━━━━━━━━━━━━━━━─   99%  900.0/900.0 MB  12.3k records             0:39     "
         "shards put together: 12 of 64  slowest: shard 7 0:12",
@@ -209,8 +210,8 @@ def test_a_reader_of_the_log_that_is_gone_does_not_stop_the_run(
 ) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
-    with os.fdopen(theirs, "w") as closed:
-        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(closed.detach()))
+    with io.FileIO(theirs, "w") as raw:
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw))  # type: ignore[arg-type]
         listener = Progress(LogDisplay())
         listener.see(progress(10.0, READING))
         listener.see(progress(20.0, READING))
@@ -297,7 +298,7 @@ def test_progress_of_a_run_only_grows_and_ends_with_the_run(
 
 
 class Blocking(gaia.Mapper[str, str]):
-    """Goes on at line 150000 when somebody has seen how far it is."""
+    """Goes on at line 100000 when somebody has seen how far it is."""
 
     def __init__(self, seen: str) -> None:
         self.seen = seen
@@ -305,9 +306,9 @@ class Blocking(gaia.Mapper[str, str]):
 
     def do(self, line: str, ctx: gaia.Context[str]) -> None:
         self.lines += 1
-        if self.lines == 150_000:
+        if self.lines == 100_000:
             while not os.path.exists(self.seen):
-                pass
+                time.sleep(0.01)
 
 
 @attrs.define
@@ -318,7 +319,7 @@ class Releasing(Recorder):
 
     def changed(self, status: Status) -> None:
         super().changed(status)
-        if any(task["records"] > 149_000 for task in self.told[-1]["stages"][0]["running"]):
+        if any(task["records"] > 89_000 for task in self.told[-1]["stages"][0]["running"]):
             Path(self.seen).touch()
 
 
@@ -337,11 +338,11 @@ def test_a_task_tells_how_far_it_is(
     kept.write("kept", gaia.TXT).with_mod_n_sharding(1)
     gaia.LocalRunner(tmp_path / "out", workers=1).run(pipeline)
     tasks = [task for told in recorder.told for task in told["stages"][0]["running"]]
-    within = [task["read"] / task["bytes"] for task in tasks if task["records"] > 149_000]
+    within = [task["read"] / task["bytes"] for task in tasks if task["records"] > 89_000]
     assert within
-    # It stands at three quarters; blocks are read ahead.
-    assert all(0.7 < part <= 1 for part in within)
-    assert min(within) < 0.99
+    # It stands between a half and two thirds; blocks are read ahead.
+    assert 0.4 < min(within) < 0.95
+    assert max(within) <= 1
 
 
 def _input(pipeline: gaia.Pipeline, folder: Path, how: str) -> gaia.PTable[str]:
@@ -414,13 +415,14 @@ import logging, os, sys, time
 import gaia
 
 OUT, GO = sys.argv[1], sys.argv[2]
-LOG = logging.StreamHandler()
+LOG = logging.getLogger("job")
+logging.basicConfig(format="%(message)s")
 
 class Talks(gaia.Mapper[int, str]):
     def do(self, number: int, ctx: gaia.Context[str]) -> None:
         print(f"worker prints {number}", "x" * 150)
         os.write(2, b"and writes past Python\\n")
-        LOG.emit(logging.makeLogRecord({"msg": "and logs"}))
+        LOG.warning("and logs")
         while not os.path.exists(GO):
             time.sleep(0.05)
         ctx.write(str(number))
@@ -443,11 +445,6 @@ def job(tmp_path: Path) -> list[str | Path]:
     return [sys.executable, script, tmp_path / "out", tmp_path / "go"]
 
 
-def plain(lines: list[str]) -> str:
-    """The lines without times and rates."""
-    return re.sub(r" +", " ", re.sub(r"\d+:\d\d|[\d.]+k?/s", "T", "\n".join(lines)))
-
-
 def test_on_a_terminal_lines_stay_below_what_is_printed(tmp_path: Path, job: list[Any]) -> None:
     with on_terminal(job, columns=130) as program:
         while "running" not in program.lines[-1] or program.output.count(b"and logs") < 2:
@@ -465,11 +462,9 @@ def test_on_a_terminal_lines_stay_below_what_is_printed(tmp_path: Path, job: lis
         assert f"{printed[:130]}\n{printed[130:]}\n" in text
     assert text.count("and writes past Python\n") == text.count("and logs\n") == 2
     assert text.count("numbers  ") == 1
-    assert plain(program.lines).endswith(
-        "100% 2 records in T 2 tasks slowest: task 1 T\nafter the run ['0', '1']"
-    ) or plain(program.lines).endswith(
-        "100% 2 records in T 2 tasks slowest: task 0 T\nafter the run ['0', '1']"
-    )
+    last, after = program.lines[-2:]
+    assert last.startswith(f"numbers  {'━' * 20}  100%  2 records  in 0:0")
+    assert after == "after the run ['0', '1']"
 
 
 def test_only_what_leads_to_the_terminal_goes_above_the_lines(
@@ -554,7 +549,7 @@ def test_runs_in_memory_are_silent(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_lines_as_html() -> None:
-    html = as_html(stage_lines(MIDDLE, rates_of(MIDDLE), 140, 10))
+    html = as_html(stage_lines(MIDDLE, rates_of(MIDDLE), 150, 10))
     text = re.sub(r"<[^>]*>", "", html)
     assert text.splitlines() == shown(MIDDLE, rates_of(MIDDLE))
 

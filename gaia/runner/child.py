@@ -39,12 +39,21 @@ class Child:
     """A worker process, as who has started it sees it."""
 
     def __init__(
-        self, number: int, connection: Connection, dump: int, progress: int, pid: int
+        self,
+        number: int,
+        connection: Connection,
+        dump: int,
+        progress: int,
+        prints: Prints | None,
+        pid: int,
     ) -> None:
         self.number = number
         self.connection = connection
         self.dump = dump
         self.progress = progress
+        self.prints = prints
+        if prints is not None:
+            os.close(prints.theirs)
         self.pid = pid
         self.end = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         self.deadline: float | None = None
@@ -101,6 +110,9 @@ class Child:
             return os.waitpid(pid, 0)[1] if pid else None
         except ChildProcessError:
             return None  # The program ignores the end of its children.
+        finally:
+            if self.prints is not None:
+                self.prints.close()
 
     def _death(self) -> Death:
         overdue = self.deadline is not None and time.monotonic() >= self.deadline
@@ -138,9 +150,7 @@ def _told(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def ready(
-    busy: Collection[Child], watch: Watch | None, workers: list[Child], prints: Prints | None = None
-) -> list[Child]:
+def ready(busy: Collection[Child], watch: Watch | None, workers: list[Child]) -> list[Child]:
     """Waits for workers that have answered, ended or used up their time; for a moment only, if
     somebody watches them, or if they have printed something."""
     # A child of a dead worker may hold its pipe open, so its end is waited for as well.
@@ -149,10 +159,11 @@ def ready(
     patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
     if watch is not None:
         patience = EVERY if patience is None else min(patience, EVERY)
-    printed = [] if prints is None else [prints.ours]
-    told = set(wait([*(worker.connection for worker in busy), *ends, *printed], patience))
-    if prints is not None:
-        prints.pass_on()
+    prints = {worker.prints.ours: worker.prints for worker in busy if worker.prints is not None}
+    told = set(wait([*(worker.connection for worker in busy), *ends, *prints], patience))
+    for descriptor, printed in prints.items():
+        if descriptor in told:
+            printed.pass_on()
     if watch is not None:
         watch.look(worker.shown for worker in workers)
     now = time.monotonic()
@@ -189,7 +200,7 @@ def _progress() -> int:
     return descriptor
 
 
-def fork(others: list[Child], number: int, prints: Prints | None = None) -> Child:
+def fork(others: list[Child], number: int, prints: Prints | None) -> Child:
     """Starts a worker as a copy of this process. It is not to hold on to `others`."""
     ours, theirs = socket.socketpair()
     dump, progress = _dump(), _progress()
@@ -204,6 +215,8 @@ def fork(others: list[Child], number: int, prints: Prints | None = None) -> Chil
                 other.connection.close()
                 os.close(other.dump)
                 os.close(other.progress)
+                if other.prints is not None:
+                    os.close(other.prints.ours)
             if prints is not None:
                 prints.redirect()
             serve(Connection(theirs.detach()), dump, progress)
@@ -211,10 +224,10 @@ def fork(others: list[Child], number: int, prints: Prints | None = None) -> Chil
         finally:
             os._exit(status)
     theirs.close()
-    return Child(number, Connection(ours.detach()), dump, progress, pid)
+    return Child(number, Connection(ours.detach()), dump, progress, prints, pid)
 
 
-def spawn(number: int, prints: Prints | None = None) -> Child:
+def spawn(number: int, prints: Prints | None) -> Child:
     """Starts a worker afresh."""
     ours, theirs = socket.socketpair()
     dump, progress = _dump(), _progress()
@@ -240,4 +253,4 @@ def spawn(number: int, prints: Prints | None = None) -> Child:
             start_new_session=True,
         )
         process.returncode = 0  # This module waits for it; Popen must not.
-    return Child(number, Connection(ours.detach()), dump, progress, process.pid)
+    return Child(number, Connection(ours.detach()), dump, progress, prints, process.pid)

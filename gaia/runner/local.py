@@ -25,7 +25,6 @@ from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
-from gaia.runner.prints import Prints
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.progress import Progress, TerminalDisplay, choose
 from gaia.runner.result import RunResult, Table
@@ -158,9 +157,8 @@ class LocalRunner:
         try:
             with _terminating():
                 display = choose() if self.progress else None
-                # Two that draw on one terminal would draw over each other.
-                prints = Prints() if isinstance(display, TerminalDisplay) and not inline else None
-                engine: Engine = InlineEngine() if inline else ProcessEngine(workers, prints)
+                drawn = isinstance(display, TerminalDisplay)
+                engine: Engine = InlineEngine() if inline else ProcessEngine(workers, drawn)
                 settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
                 listeners: list[Listener] = [] if display is None else [Progress(display)]
                 status = Status(plan, self._shown(engine.workers, memory), listeners)

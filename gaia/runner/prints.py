@@ -1,6 +1,5 @@
-"""What workers print to the terminal, on its way through the process that draws on it."""
+"""What a worker prints to the terminal, on its way through the process that draws on it."""
 
-import codecs
 import os
 import sys
 from collections.abc import Iterator
@@ -10,44 +9,58 @@ _BLOCK = 1 << 16
 
 
 class Prints:
-    """A pipe that takes the place of the terminal in worker processes.
+    """A pipe that takes the place of the terminal in a worker process.
 
-    Two processes that draw on one terminal would draw over each other. Lines arrive whole, as far
-    as they are short, and before the result of the task that printed them.
+    Two processes that draw on one terminal would draw over each other. Lines arrive whole, and
+    before the result of the task that printed them.
     """
 
     def __init__(self) -> None:
-        self.ours, self._theirs = os.pipe()
+        self.ours, self.theirs = os.pipe()
         os.set_blocking(self.ours, False)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = b""
 
     def streams(self) -> dict[int, int]:
         """For standard output and error, as far as they are a terminal, what takes its place."""
-        return {number: self._theirs for number in (1, 2) if _is_terminal(number)}
+        return {number: self.theirs for number in (1, 2) if _is_terminal(number)}
 
     def redirect(self) -> None:
-        """In a worker: has it print into the pipe."""
+        """In the worker: has it print into the pipe."""
         for number, descriptor in self.streams().items():
             os.dup2(descriptor, number)
+        os.close(self.theirs)
         os.close(self.ours)
 
     def pass_on(self) -> None:
-        """Prints what has come."""
+        """Prints the lines that have come."""
         for block in self._blocks():
-            sys.stderr.write(self._decoder.decode(block))
+            lines, newline, self._held = (self._held + block).rpartition(b"\n")
+            _print(lines + newline)
+            if len(self._held) > _BLOCK:
+                self._end_line()
 
     def close(self) -> None:
         """Prints what has come last. Whoever still holds the pipe prints into nothing."""
         self.pass_on()
-        if rest := self._decoder.decode(b"", True):
-            sys.stderr.write(rest)
+        self._end_line()
         os.close(self.ours)
-        os.close(self._theirs)
+
+    def _end_line(self) -> None:
+        if self._held:
+            _print(self._held + b"\n")
+            self._held = b""
 
     def _blocks(self) -> Iterator[bytes]:
         with suppress(BlockingIOError):
             while block := os.read(self.ours, _BLOCK):
                 yield block
+
+
+def _print(lines: bytes) -> None:
+    # A terminal that is gone stops no run.
+    with suppress(OSError):
+        sys.stderr.write(lines.decode(errors="replace"))
+        sys.stderr.flush()
 
 
 def _is_terminal(descriptor: int) -> bool:

@@ -23,12 +23,13 @@ class ProcessEngine:
     does not import the user's main module: all that it needs comes by cloudpickle.
 
     Each is the head of a session, so that whatever user code starts in it ends with it, and Ctrl-C
-    reaches this process alone. With `prints`, what they print to a terminal goes through that.
+    reaches this process alone. With `drawn`, this process draws on the terminal, and what
+    they print there goes through it.
     """
 
-    def __init__(self, workers: int, prints: Prints | None = None) -> None:
+    def __init__(self, workers: int, drawn: bool = False) -> None:
         self.workers = workers
-        self._prints = prints
+        self._drawn = drawn
         self._workers: list[Child] = []
         try:
             for number in range(1, workers + 1):
@@ -60,7 +61,7 @@ class ProcessEngine:
 
         hand_out()
         while busy:
-            for worker in ready(busy, watch, self._workers, self._prints):
+            for worker in ready(busy, watch, self._workers):
                 item = busy.pop(worker)
                 outcome: Result | Death = unpacked(worker.receive())
                 if isinstance(outcome, Death):
@@ -79,17 +80,15 @@ class ProcessEngine:
             for worker in self._workers:
                 worker.reap()
             self._workers = []
-        if self._prints is not None:
-            self._prints.close()
-            self._prints = None
 
     def _start(self, number: int) -> Child:
         # This process may have got threads since the last one was started.
         with undisturbed():
+            prints = Prints() if self._drawn else None
             if _single_threaded():
-                worker = fork(self._workers, number, self._prints)
+                worker = fork(self._workers, number, prints)
             else:
-                worker = spawn(number, self._prints)
+                worker = spawn(number, prints)
             self._workers.append(worker)
         return worker
 
