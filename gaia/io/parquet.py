@@ -34,7 +34,7 @@ def row_groups(source: SizedSource) -> list[tuple[int, int]]:
 
 
 def batches(
-    source: SizedSource, groups: Sequence[int] | None, names: Sequence[str], size: int
+    source: SizedSource, groups: Sequence[int] | None, names: Sequence[str], size: int = 0
 ) -> Iterator[Any]:
     """The rows of some row groups, or of all, as `pyarrow.RecordBatch`es of the columns that are
     named; others are not read. A task's progress is told by rows, which are about `size` bytes.
