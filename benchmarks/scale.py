@@ -15,6 +15,7 @@ import argparse
 import heapq
 import json
 import os
+import pickle
 import resource
 import shutil
 import struct
@@ -130,7 +131,7 @@ class Simulated:
                 for table in stage.tables()
             )
             counters = {f"map-input-{stage.name}": 4_000_000, "fn-calls": 60, "fn-writes": 60}
-            return dumps(
+            return pickle.dumps(
                 TaskReport(task.number, 4_000_000, bundles, counters, {}, (), {}, TASK_SECONDS)
             )
 
@@ -151,7 +152,7 @@ class Simulated:
 
     def _shards(self, layout: Layout) -> Callable[[tuple[ShardJob, ...]], bytes]:
         def made(jobs: tuple[ShardJob, ...]) -> bytes:
-            return dumps([_made(layout, job) for job in jobs])
+            return pickle.dumps([_made(layout, job) for job in jobs])
 
         return made
 
