@@ -7,8 +7,7 @@ were asked for. What is measured is the driver: its memory, its processor time, 
 sends to the nodes, and the requests that its plan makes of the store.
 
     python benchmarks/scale.py                       # a table of jobs that grow to 100 TB
-    python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames per bundle
-    python -X importtime ... or py-spy record -- python benchmarks/scale.py --one ...
+    python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames of a bundle
 """
 
 import argparse
