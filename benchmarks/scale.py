@@ -3,8 +3,8 @@ plan, journal, status, commit and manifests; only the workers are made up.
 
 An engine of 1 000 nodes in simulated time answers every task at once with a report as a worker
 would send it, whose bundles have `--frames` frames, and every commit with shards of the sizes that
-were asked for. What is measured is the driver: its memory, its processor time, what it writes, how much it
-sends to the nodes, and the requests that its plan makes of the store.
+were asked for. What is measured is the driver: its memory, its processor time, what it writes, how
+much it sends to the nodes, and the requests that its plan makes of the store.
 
     python benchmarks/scale.py                       # a table of jobs that grow to 100 TB
     python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames of a bundle
