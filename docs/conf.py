@@ -12,8 +12,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns: list[str] = []
-suppress_warnings: list[str] = []
+# A place for pages that are yet to come.
+suppress_warnings = ["toc.empty_glob"]
 
 # Links to headings are checked like those to files.
 myst_heading_anchors = 3
@@ -31,7 +31,6 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"Gaia {version}"
-html_static_path: list[str] = []
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
