@@ -12,8 +12,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-# A place for pages that are yet to come.
-suppress_warnings = ["toc.empty_glob"]
 
 # Links to headings are checked like those to files.
 myst_heading_anchors = 3
