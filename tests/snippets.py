@@ -7,7 +7,7 @@ The language of a block tells what is done with it:
   a first line `# name.py` a file that is saved under this name;
 - `output` is all that the `python` block before it prints: without one, it prints nothing;
 - `console` are commands behind `$ `, and all that they print, on either stream;
-- `text` and the like are no code. Others are refused.
+- `text` and the like are no code. Others are refused, unless they are not run.
 
 In an output, `...` stands for anything. `<!-- setup`, code and `-->` is Python that readers do not
 see, and `<!-- not run: reason -->` leaves the block behind it out.
@@ -65,14 +65,14 @@ def snippets(page: Path) -> list[Snippet]:
         elif hidden is not None:
             not_run = hidden[2].strip()
         elif token.type == "code_block" or (
-            token.type == "fence" and language not in (*CODE, *NO_CODE)
+            token.type == "fence" and language not in (*CODE, *NO_CODE) and not not_run
         ):
             raise WrongSnippetError(f"{page}:{line}: expected a fence with one of {CODE + NO_CODE}")
         elif token.type == "fence" and language == "output":
             if not found or found[-1].language != "python" or found[-1].output:
                 raise WrongSnippetError(f"{page}:{line}: the output of no Python")
             found[-1] = attrs.evolve(found[-1], output=token.content)
-        elif token.type == "fence" and language in CODE:
+        elif token.type == "fence" and language not in NO_CODE:
             found.append(Snippet(language, token.content, line, not_run=not_run))
             not_run = ""
     if not_run:
