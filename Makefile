@@ -28,7 +28,7 @@ test: setup lint
 
 # Warnings are errors: links between pages, to headings and to files that are not there, too.
 docs: setup $(VENV)/docs-ready
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs out/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs out/docs
 	@echo out/docs/index.html
 
 # Links to elsewhere; needs the internet.

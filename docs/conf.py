@@ -1,9 +1,12 @@
 """Sphinx: `make docs` builds these pages, and stops at the first warning."""
 
+import re
+from typing import Any
+
 import gaia
 
 project = "Gaia"
-author = "the Gaia authors"
+author = copyright = "the Gaia authors"
 version = release = gaia.__version__
 
 extensions = [
@@ -24,7 +27,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 80
+python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
@@ -33,3 +36,25 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 copybutton_here_doc_delimiter = "END"
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", code_as_it_stands)
+    app.connect("autodoc-process-signature", no_constructor)
+
+
+def code_as_it_stands(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """In backticks, names are links, and all else is code in which a backslash is a backslash."""
+    text = re.sub(r"(?<!`)`([^`]+)`(?![`_])", _literal, "\n".join(lines))
+    lines[:] = text.split("\n")
+
+
+def _literal(match: re.Match[str]) -> str:
+    return match[0] if re.fullmatch(r"[\w.]+", match[1]) else f"`{match[0]}`"
+
+
+def no_constructor(app: Any, what: str, name: str, *rest: Any) -> tuple[str, None] | None:
+    """A context is made by Gaia alone."""
+    return ("", None) if name == "gaia.Context" else None

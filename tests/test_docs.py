@@ -60,7 +60,9 @@ def described() -> set[str]:
     """The names that the reference describes."""
     directive = re.compile(r"^\.\. (?:auto\w+|py:data|py:class):: (?:gaia\.)?(\S+)", re.MULTILINE)
     return {
-        name for page in (DOCS / "reference").glob("*.rst") for name in directive.findall(page.read_text())
+        name
+        for page in (DOCS / "reference").glob("*.rst")
+        for name in directive.findall(page.read_text())
     }
 
 
