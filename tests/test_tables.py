@@ -75,7 +75,12 @@ class TestFolder:
         assert report["counters"] == result.counters
         assert 0 < report["elapsed"] <= result.elapsed
         assert [stage["name"] for stage in report["stages"]] == ["words"]
-        assert report["tables"] == {"out": {"shards": 3, "records": len(WORDS)}}
+        assert report["phase"] == "done"
+        (table,) = report["tables"].values()
+        assert (table["shards"], table["records"]) == (3, len(WORDS))
+        assert sum(bar["shards"] for bar in table["histogram"]) == 3
+        (stage,) = report["stages"]
+        assert (stage["records"], stage["finished"]) == (len(WORDS), stage["tasks"])
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_gzip_shards_are_read_by_zcat(self, dest: Path, workers: int) -> None:
@@ -191,6 +196,18 @@ class TestRerun:
         write_table(dest, ["new"])
         assert (dest / "out").is_symlink()
         assert list(gaia.read_table(behind).records()) == ["new"]
+
+    def test_what_a_killed_run_has_left_behind_a_link_is_removed(self, dest: Path) -> None:
+        behind = dest.with_name("behind")
+        write_table(dest, ["old"])
+        (dest / "out").rename(behind)
+        (dest / "out").symlink_to(behind)
+        left = dest.with_name("behind.gaia-unfinished")
+        left.mkdir()
+        (left / "out-00000-of-00002.txt").write_text("half")
+        write_table(dest, ["new"])
+        assert list(gaia.read_table(behind).records()) == ["new"]
+        assert not left.exists()
 
     @pytest.mark.parametrize("done", range(6))
     def test_an_interruption_leaves_one_table_or_the_other(

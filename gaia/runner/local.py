@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import attrs
+
 from gaia.errors import GaiaError, PipelineError
 from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
 from gaia.io.stores import join, local_path, store_of, url_of
@@ -25,6 +27,7 @@ from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
+from gaia.runner.status import Status
 from gaia.runner.task import Source, Task
 
 # Jobs below these sizes end before worker processes would have started.
@@ -150,7 +153,8 @@ class LocalRunner:
             with _terminating():
                 engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
                 settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
-                progress = scheduler.execute(plan, reads, engine, place, settings)
+                status = Status(plan, self._shown(engine.workers, memory))
+                progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -169,6 +173,19 @@ class LocalRunner:
             elapsed=time.perf_counter() - begin,
             report=run_record(self.dest_dir),
         )
+
+    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
+        """The settings, for the run's record."""
+        return {
+            "runner": type(self).__name__,
+            "dest_dir": self.dest_dir,
+            "workers": workers,
+            "memory": memory,
+            "scratch_dir": self.scratch_dir,
+            "resume": self.resume,
+            "verify": self.verify,
+            **attrs.asdict(self.attempts),
+        }
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -225,7 +242,7 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
         if not count:
             continue
         read = stage.counters.get(f"map-input-{stage.name}")
-        of = "" if read is None else f" (beside {read} that were read)"
+        of = "" if read is None else f" ({read} were read)"
         print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
         for error in stage.parse_errors:
             file = error.file or "records of the plan"

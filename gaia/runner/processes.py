@@ -9,16 +9,16 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 import cloudpickle
 
+from gaia.io.undisturbed import undisturbed
 from gaia.pipeline.travel import dumps
-from gaia.runner.engine import Death
+from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
-from gaia.runner.watch import EVERY, Watch
 from gaia.runner.worker import flush, serve
 
 Shared = TypeVar("Shared")
@@ -54,8 +54,8 @@ class ProcessEngine:
         self.workers = workers
         self._workers: list[_Worker] = []
         try:
-            for _ in range(workers):
-                self._start()
+            for number in range(1, workers + 1):
+                self._start(number)
         except BaseException:
             self.close()
             raise
@@ -78,15 +78,17 @@ class ProcessEngine:
                 worker, item = idle.pop(), items.popleft()
                 worker.begin(payload, dumps(item), timeout)
                 busy[worker] = item
+                if watch is not None:
+                    watch.began(item, worker.shown)
 
         hand_out()
         while busy:
-            for worker in _ready(busy, watch):
+            for worker in _ready(busy, watch, self._workers):
                 item = busy.pop(worker)
                 outcome: Result | Death = worker.receive()
                 if isinstance(outcome, Death):
                     self._workers.remove(worker)
-                    worker = self._start()
+                    worker = self._start(worker.number)
                 idle.append(worker)
                 hand_out()
                 yield item, outcome
@@ -94,24 +96,26 @@ class ProcessEngine:
 
     def close(self) -> None:
         """See `Engine.close`. What workers leave behind is never visible, so they are killed."""
-        with _undisturbed():
+        with undisturbed():
             for worker in self._workers:
                 worker.kill()
             for worker in self._workers:
                 worker.reap()
             self._workers = []
 
-    def _start(self) -> "_Worker":
+    def _start(self, number: int) -> "_Worker":
         # This process may have got threads since the last one was started.
         start = _fork if _single_threaded() else _spawn
-        with _undisturbed():
-            worker = start(self._workers)
+        with undisturbed():
+            worker = start(self._workers, number)
             self._workers.append(worker)
         return worker
 
 
 class _Worker:
-    def __init__(self, connection: Connection, dump: int, pid: int) -> None:
+    def __init__(self, number: int, connection: Connection, dump: int, pid: int) -> None:
+        self.number = number
+        self.shown = Worker(f"worker {number}", pid)
         self.connection = connection
         self.dump = dump
         self.pid = pid
@@ -172,7 +176,7 @@ class _Worker:
 
     def _death(self) -> Death:
         overdue = self.deadline is not None and time.monotonic() >= self.deadline
-        with _undisturbed():
+        with undisturbed():
             self.kill()
             dump = os.pread(self.dump, _DUMP, 0).decode(errors="replace")
             status = self.reap()
@@ -192,18 +196,18 @@ def _told(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def _ready(busy: Collection[_Worker], watch: Watch | None) -> list[_Worker]:
+def _ready(busy: Collection[_Worker], watch: Watch | None, workers: list[_Worker]) -> list[_Worker]:
     """Waits for workers that have answered, ended or used up their time; for a moment only, if
     somebody watches them."""
     # A child of a dead worker may hold its pipe open, so its end is waited for as well.
     ends = [worker.end for worker in busy if worker.end is not None]
     deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
     patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    if watch is not None and not watch.told:
+    if watch is not None:
         patience = EVERY if patience is None else min(patience, EVERY)
     ready = set(wait([*(worker.connection for worker in busy), *ends], patience))
     if watch is not None:
-        watch.look(worker.pid for worker in busy)
+        watch.look(worker.shown for worker in workers)
     now = time.monotonic()
     return [
         worker
@@ -221,23 +225,13 @@ def _single_threaded() -> bool:
         return False
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Holds back Ctrl-C and SIGTERM: no worker is forgotten that has been started."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _dump() -> int:
     """A file without a name, in which a worker tells where it was when it died."""
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-def _fork(others: list[_Worker]) -> _Worker:
+def _fork(others: list[_Worker], number: int) -> _Worker:
     ours, theirs = socket.socketpair()
     dump = _dump()
     flush()
@@ -255,10 +249,10 @@ def _fork(others: list[_Worker]) -> _Worker:
         finally:
             os._exit(status)
     theirs.close()
-    return _Worker(Connection(ours.detach()), dump, pid)
+    return _Worker(number, Connection(ours.detach()), dump, pid)
 
 
-def _spawn(others: list[_Worker]) -> _Worker:
+def _spawn(others: list[_Worker], number: int) -> _Worker:
     ours, theirs = socket.socketpair()
     dump = _dump()
     with theirs:
@@ -280,4 +274,4 @@ def _spawn(others: list[_Worker]) -> _Worker:
             start_new_session=True,
         )
         process.returncode = 0  # This module waits for it; Popen must not.
-    return _Worker(Connection(ours.detach()), dump, process.pid)
+    return _Worker(number, Connection(ours.detach()), dump, process.pid)
