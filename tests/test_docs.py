@@ -1,5 +1,6 @@
 """The documentation: every snippet runs, every public name is described, every file is there."""
 
+import ast
 import os
 import re
 import subprocess
@@ -54,6 +55,22 @@ def test_what_is_not_run() -> None:
             if snippet.not_run:
                 found[snippet.not_run] = found.get(snippet.not_run, 0) + 1
     assert found == NOT_RUN
+
+
+def test_troubleshooting_quotes_what_gaia_says() -> None:
+    page = (DOCS / "troubleshooting.md").read_text()
+    quoted = re.findall(r"\*\*`([^`]+)`\*\*", page)
+    parts = {part.strip(" ,()") for message in quoted for part in message.split("...")}
+    said = messages()
+    assert len(quoted) > 15
+    assert [part for part in parts if not any(part in text for text in said)] == []
+
+
+def messages() -> set[str]:
+    """All texts in Gaia's code; of those with fields, what stands between them."""
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "gaia").rglob("*.py")]
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str)}
 
 
 def described() -> set[str]:
