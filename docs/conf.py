@@ -47,12 +47,17 @@ def code_as_it_stands(
     app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
     """In backticks, names are links, and all else is code in which a backslash is a backslash."""
-    text = re.sub(r"(?<!`)`([^`]+)`(?![`_])", _literal, "\n".join(lines))
-    lines[:] = text.split("\n")
+    paragraphs = "\n".join(lines).split("\n\n")
+    for number, paragraph in enumerate(paragraphs):
+        if not paragraph.lstrip().startswith(">>>"):
+            paragraphs[number] = re.sub(r"(?<!`)`([^`]+)`(?!`)(\w?)", _literal, paragraph)
+    lines[:] = "\n\n".join(paragraphs).split("\n")
 
 
 def _literal(match: re.Match[str]) -> str:
-    return match[0] if re.fullmatch(r"[\w.]+", match[1]) else f"`{match[0]}`"
+    code, behind = match.groups()
+    shown = f"`{code}`" if re.fullmatch(r"[\w.]+", code) else f"``{code}``"
+    return rf"{shown}\ {behind}" if behind else shown
 
 
 def no_constructor(app: Any, what: str, name: str, *rest: Any) -> tuple[str, None] | None:
