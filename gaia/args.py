@@ -155,7 +155,7 @@ def split_args(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     _add_flags(parser)
     end = list(args).index("--") if "--" in args else len(args)
     flags, rest = parser.parse_known_args(args[:end])
-    return vars(flags), [*rest, *args[end:]]
+    return vars(flags), [*rest, *args[end + 1 :]]
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:

@@ -168,7 +168,7 @@ def test_the_flags_of_the_runner_are_told_from_those_of_the_script():
     flags, rest = split_args(given)
 
     assert flags == {"workers": 2, "limit": 3}
-    assert rest == ["in.txt", "--num_shards", "8", "-v", "--", "--explain"]
+    assert rest == ["in.txt", "--num_shards", "8", "-v", "--explain"]
 
 
 def test_a_flag_of_the_script_that_only_begins_like_one_of_ours_is_the_scripts():

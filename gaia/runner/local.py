@@ -291,8 +291,6 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
             continue
-        if task.limit is not None:
-            continue
         part = parts[0]
         size = part.file.size or 0
         if part.end is None and size >= _LONG_BYTES:
