@@ -67,6 +67,7 @@ _FLAGS = (
         "SECONDS",
     ),
     _value("limit", "read the first N records of each input only", _number, "N"),
+    _switch("profile", "profile", "tell where the time goes: in your code or in Gaia, by step"),
     _switch("explain", "explain", "print the plan with sizes, tasks and memory, and run nothing"),
 )
 
@@ -78,7 +79,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--limit`, `--explain` and `--runner`. Without them, the runner's own defaults hold.
+    `--limit`, `--profile`, `--explain` and `--runner`. Without them, the runner's own defaults
+    hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.

@@ -76,7 +76,8 @@ def test_every_flag_comes_to_the_runner(tmp_path):
     runner = parsed(
         *("--dest_dir", f"{tmp_path}/dest", "--workers=3", "--memory", "1.5GB", "--resume"),
         *("--scratch_dir", f"{tmp_path}/scratch", "--verify", "--max_attempts", "5"),
-        *("--task_timeout", "1.5", "--limit=10", "--explain", "--runner", "local"),
+        *("--task_timeout", "1.5", "--limit=10", "--profile", "--explain"),
+        *("--runner", "local"),
     )
     same = gaia.LocalRunner(
         tmp_path / "dest",
@@ -88,6 +89,7 @@ def test_every_flag_comes_to_the_runner(tmp_path):
         max_attempts=5,
         task_timeout=1.5,
         limit=10,
+        profile=True,
         explain=True,
     )
 

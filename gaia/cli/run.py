@@ -1,19 +1,22 @@
-"""`gaia run`: a script with the runner's flags added to its own."""
+"""`gaia run`: a script, with the runner's flags."""
 
 import argparse
 import sys
-from types import TracebackType
 
 from gaia.cli.command import FAILED, FINE, Command
+from gaia.errors import GaiaError, users_part
+
+_NOTES = """\
+flags, behind the script, take the place of what it gives to its runners: --dest_dir, --workers,
+--memory, --scratch_dir, --resume, --verify, --max_attempts, --task_timeout, --limit, --profile,
+--explain and --runner. All other arguments are the script's, and so are all behind a --. The exit
+code is the script's."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("script", help="a Python file that makes a pipeline and runs it")
+    parser.add_argument("script", metavar="SCRIPT", help="a script of Python's")
     parser.add_argument(
-        "args",
-        nargs=argparse.REMAINDER,
-        metavar="...",
-        help="flags of the runner, and what the script takes itself",
+        "args", nargs=argparse.REMAINDER, metavar="...", help="flags, and the script's arguments"
     )
 
 
@@ -22,38 +25,26 @@ def _run(given: argparse.Namespace) -> int:
 
     try:
         run_script(given.script, given.args)
-    except SystemExit as end:
-        if isinstance(end.code, int | None):
-            return end.code or FINE
-        print(end.code, file=sys.stderr)
-        return FAILED
     except Exception as error:
-        of_script = _of_script(error.__traceback__, given.script)
-        if of_script is None:
-            raise
-        sys.excepthook(type(error), error.with_traceback(of_script), of_script)
+        users = users_part(error.__traceback__)
+        if users is None and isinstance(error, GaiaError):
+            raise  # The script has not begun.
+        # As Python shows it where the script is run without this command.
+        sys.excepthook(type(error), error.with_traceback(users), users)
         return FAILED
     return FINE
 
 
-def _of_script(frames: TracebackType | None, script: str) -> TracebackType | None:
-    """The frames of a traceback from the script's own on."""
-    while frames is not None and frames.tb_frame.f_code.co_filename != script:
-        frames = frames.tb_next
-    return frames
-
-
 RUN = Command(
     "run",
-    "run a script, with the runner's flags added to its own",
+    "run a script with the runner's flags added to its own",
     (
-        ("gaia run job.py --workers 4", "as python job.py, with four workers"),
-        ("gaia run job.py --explain", "print what it would do, and do nothing"),
-        ("gaia run job.py --limit 1000 -- --limit 3", "what stands behind -- is the script's"),
+        ("gaia run job.py --workers 4 --dest_dir /tmp/out", "on four cores, to another folder"),
+        ("gaia run job.py --limit 1000", "a try with a thousand records of each input"),
+        ("gaia run job.py --resume", "go on with a run that died"),
+        ("gaia run job.py in/*.gz -- --limit 3", "what is behind -- goes to the script"),
     ),
     _arguments,
     _run,
-    "Flags of the runner take the place of what the script gives to gaia.LocalRunner:\n"
-    "--dest_dir --workers --memory --resume --limit --explain and more; python -c\n"
-    "'import gaia; gaia.arg_parser().print_help()' prints them all.",
+    _NOTES,
 )
