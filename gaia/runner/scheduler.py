@@ -66,12 +66,13 @@ class Progress:
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
     an earlier one has left, and whether the checksums of shards are verified before they are
-    read."""
+    read; whether tasks are profiled."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
     verify: bool = False
+    profile: bool = False
 
 
 def plan_reads(
@@ -230,6 +231,7 @@ class _Execution:
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=folder,
             budget=budget_of(self.settings.memory, self.engine.workers, len(list(stage.tables()))),
+            profile=self.settings.profile,
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]

@@ -28,6 +28,7 @@ mod order;
 mod output;
 mod partition;
 mod process;
+mod profile;
 mod progress;
 mod quote;
 mod record;
@@ -90,6 +91,8 @@ mod _core {
     use crate::partition::shard_of;
     #[pymodule_export]
     use crate::process::die_with_parent;
+    #[pymodule_export]
+    use crate::profile::Sampler;
     #[pymodule_export]
     use crate::progress::{begin_reading, has_read, read_up_to, tell_progress};
     #[pymodule_export]
