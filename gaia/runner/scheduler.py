@@ -1,6 +1,5 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
-import json
 import os
 import shutil
 import sys
@@ -21,6 +20,7 @@ from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
+from gaia.runner import report
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
 from gaia.runner.engine import Death, Engine
@@ -66,12 +66,13 @@ class Progress:
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
     an earlier one has left, and whether the checksums of shards are verified before they are
-    read."""
+    read. Without `report` it leaves nothing but its tables."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
     verify: bool = False
+    report: bool = True
 
 
 def plan_reads(plan: Plan, workers: int, verify: bool = False) -> dict[str, list[Task]]:
@@ -140,17 +141,18 @@ def _executed(
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
         status.end()
-        place.write_record(_record(status, run.progress, state.packed()))
+        if settings.report:
+            report.leave(place, status, state.packed())
         finished = True
-    except GaiaError:
-        raise
-    except OSError as error:
-        raise OutputError(explain(error, "write to", place.url)) from None
-    except Exception as error:
-        # Clients of stores raise whatever they like.
-        if "://" not in place.url:
+    except BaseException as error:
+        engine.close()
+        shown = _shown(error, place)
+        status.fail(shown)
+        if state is not None and settings.report:
+            report.leave_failed(place, status)
+        if shown is error:
             raise
-        raise OutputError(explain(error, "write to", place.url)) from None
+        raise shown from None
     finally:
         engine.close()
         keep = not finished and state is not None and state.worth_keeping
@@ -163,6 +165,15 @@ def _executed(
                 file=sys.stderr,
             )
     return run.progress
+
+
+def _shown(error: BaseException, place: Destination) -> BaseException:
+    """What the user is to see of an error."""
+    # Clients of stores raise whatever they like.
+    ours = isinstance(error, GaiaError) or not isinstance(error, Exception)
+    if ours or not (isinstance(error, OSError) or "://" in place.url):
+        return error
+    return OutputError(explain(error, "write to", place.url))
 
 
 @attrs.define
@@ -202,7 +213,8 @@ class _Execution:
         for name, counts in committed.freq_maps.items():
             progress.freq_maps[name].update(counts)
         progress.stages.append(committed.record)
-        self.status.stage_done(number, committed.manifests)
+        record = committed.record
+        self.status.stage_done(number, committed.manifests, record.parse_errors, record.skipped)
 
     def _done(
         self,
@@ -358,15 +370,3 @@ def _batches(items: list[X], count: int) -> Iterator[tuple[X, ...]]:
 
 def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
-
-
-def _record(status: Status, progress: Progress, resume: str) -> bytes:
-    """The run's own record: what ran, how long, what was counted, and what a run that is to resume
-    has to know."""
-    content = status.snapshot()
-    for stage, record in zip(content["stages"], progress.stages, strict=True):
-        stage["parse_errors"] = [attrs.asdict(error) for error in record.parse_errors]
-        stage["skipped"] = {step: attrs.asdict(skip) for step, skip in record.skipped.items()}
-        stage["elapsed"] = record.elapsed
-    content["resume"] = resume
-    return (json.dumps(content, indent=1) + "\n").encode()
