@@ -196,7 +196,7 @@ function settings() {
   fill("settings", "Settings and versions", h("div", { class: "pair" }, list(run.settings), list(run.versions)));
 }
 
-function times() {
+function overview() {
   const tasks = slowest();
   const often = new Set(tasks.slice(0, 5).map((task) => task.key));
   const room = document.getElementById("main").clientWidth, width = Math.max(260, room - (room < 560 ? 26 : 38));
@@ -204,7 +204,7 @@ function times() {
 }
 
 function draw() {
-  head(); note(); plan(); stages(); times(); slow(slowest()); tables(); errors(); counters(); settings();
+  head(); note(); plan(); stages(); overview(); slow(slowest()); tables(); errors(); counters(); settings();
   document.documentElement.dataset.phase = run.phase;
 }
 
@@ -214,7 +214,7 @@ function pointed(event) {
   const bounds = chart?.getBoundingClientRect();
   const share = bounds ? (event.clientX - bounds.left - LEFT) / (bounds.width - LEFT - RIGHT) : -1;
   const next = share >= 0 && share <= 1 ? share * run.elapsed : null;
-  if (next !== cursor && (chart || document.activeElement?.dataset.chart == null)) { cursor = next; times(); }
+  if (next !== cursor && (chart || document.activeElement?.dataset.chart == null)) { cursor = next; overview(); }
 }
 
 function keyed(event) {
@@ -229,15 +229,15 @@ function keyed(event) {
     chosen = event.key === "Escape" ? null : nextTask(run, event.key);
   } else return;
   event.preventDefault();
-  times();
+  overview();
 }
 
 document.addEventListener("pointermove", pointed);
-document.addEventListener("pointerleave", () => { cursor = null; times(); });
+document.addEventListener("pointerleave", () => { cursor = null; overview(); });
 document.addEventListener("keydown", keyed);
 document.addEventListener("click", (event) => {
   const task = event.target.closest?.("[data-task]");
-  if (task) { chosen = task.dataset.task === chosen ? null : task.dataset.task; times(); }
+  if (task) { chosen = task.dataset.task === chosen ? null : task.dataset.task; overview(); }
 });
 let width = window.innerWidth;
 window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; draw(); } });

@@ -1,6 +1,8 @@
 // What happened over time: charts that have one time axis, and one cursor on it.
 
-const LEFT = 62, RIGHT = 8;
+const LEFT = 68, RIGHT = 8;
+// Height of a chart, of which so much is free above and below.
+const TALL = 92, ABOVE = 7, BELOW = 5;
 // The time that is looked at, in seconds since the run began; null for its end.
 let cursor = null;
 // The chosen task, as "stage/task/attempt".
@@ -23,6 +25,7 @@ function times(end, most) {
   return Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => i * step);
 }
 
+const round = (value) => bytes(value).replace(/\.0+(?=\D)/, "");
 const clock = (at) => (at < 60 ? `${Number(at.toFixed(2))}\u00a0s` : seconds(at).replace("\u00a0min", "").replace("\u00a0h", "\u00a0h"));
 
 // What the samples say, as rows of one kind: each stands for the time since the one before.
@@ -63,9 +66,11 @@ function frame(id, label, said, width, height, content, end) {
   content, at == null ? null : s("line", { class: "cursor", x1: x(at), x2: x(at), y1: 0, y2: height }));
 }
 
-function grid(width, height, top, format, base) {
-  return steps(top, 3, base).filter((value) => value <= top).map((value) => {
-    const y = height - 1 - ((height - 8) * value) / top;
+const rising = (top) => (value) => TALL - BELOW - ((TALL - ABOVE - BELOW) * value) / top;
+
+function grid(width, top, format, base) {
+  return steps(top, 3, base).map((value) => {
+    const y = rising(top)(value);
     return [s("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
       s("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, format(value))];
   });
@@ -189,10 +194,10 @@ function overTime(run, width, slow) {
     const read = rows.length ? run.samples[run.samples.length - 1].read : 0;
     const rate = (row) => `${bytes(row.rate)}/s`;
     const said = here ? `${rate(here)} ${when}` : `${bytes(read / end)}/s on average, ${bytes(most)}/s at most`;
-    const H = 84, y = (top) => (value) => H - 1 - ((H - 8) * value) / top;
+    const y = rising;
     const points = soft.map((row) => `${x(row.at).toFixed(1)},${y(most)(row.rate).toFixed(1)}`);
-    charts.push(over("Throughput", said, "rate-said"), frame("rate", "Throughput over time", said, width, H, [
-      grid(width, H, most, (value) => `${bytes(value)}/s`, 2),
+    charts.push(over("Throughput", said, "rate-said"), frame("rate", "Throughput over time", said, width, TALL, [
+      grid(width, most, (value) => `${round(value)}/s`, 2),
       s("polygon", { class: "area", points: `${x(0)},${y(most)(0)} ${points.join(" ")} ${x(soft[soft.length - 1].at)},${y(most)(0)}` }),
       s("polyline", { class: "line", points: points.join(" ") })], end));
 
@@ -201,16 +206,16 @@ function overTime(run, width, slow) {
     const each = (row, field, format) => names.filter((name) => row[field][name] != null).slice(0, 6).map((name) => `${name} ${format(row[field][name])}`).join(", ");
     const cpuSaid = here ? `${sum(here.cpu).toFixed(2)} cores ${when} (${each(here, "cpu", (v) => v.toFixed(2))})`
       : `${(busy / rows[rows.length - 1].at).toFixed(2)} of ${cores} cores on average`;
-    charts.push(over("Processor", cpuSaid, "cpu-said"), frame("cpu", "Processor cores in use over time, by worker", cpuSaid, width, H, [
-      grid(width, H, top, (value) => `${Number(value.toFixed(1))}`, 10), stacked(rows, names, (row, name) => row.cpu[name], x, y(top)),
+    charts.push(over("Processor", cpuSaid, "cpu-said"), frame("cpu", "Processor cores in use over time, by worker", cpuSaid, width, TALL, [
+      grid(width, top, (value) => `${Number(value.toFixed(1))}`, 10), stacked(rows, names, (row, name) => row.cpu[name], x, y(top)),
       s("line", { class: "limit", x1: LEFT, x2: width - RIGHT, y1: y(top)(cores), y2: y(top)(cores) })], end));
 
     const peak = Math.max(1, ...rows.map((row) => sum(row.memory)));
     const limit = run.settings.memory, memoryTop = peak * 1.1;
     const memorySaid = here ? `${bytes(sum(here.memory))} ${when} (${each(here, "memory", bytes)})`
       : `${bytes(peak)} at most${limit ? `, of ${bytes(limit)} allowed` : ""}`;
-    charts.push(over("Memory", memorySaid, "memory-said"), frame("memory", "Memory over time, by worker", memorySaid, width, H, [
-      grid(width, H, memoryTop, bytes, 2), stacked(rows, names, (row, name) => row.memory[name], x, y(memoryTop)),
+    charts.push(over("Memory", memorySaid, "memory-said"), frame("memory", "Memory over time, by worker", memorySaid, width, TALL, [
+      grid(width, memoryTop, round, 2), stacked(rows, names, (row, name) => row.memory[name], x, y(memoryTop)),
       limit && limit <= memoryTop ? s("line", { class: "limit", x1: LEFT, x2: width - RIGHT, y1: y(memoryTop)(limit), y2: y(memoryTop)(limit) }) : null], end));
   }
   if (tasks.length) {
