@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaia.errors import PipelineError
 from gaia.runner.metrics import metrics
-from gaia.runner.page import page
+from gaia.runner.page import drawing_of, page
 from gaia.runner.status import Status
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class LivePage:
     def __init__(self, host: str, port: int) -> None:
         self._socket = _bound(host, port)
         self._content = b"{}"
+        self._drawing = ""
         self._over = False
         self._due = 0.0
         self._begun = threading.Event()
@@ -67,6 +68,7 @@ class LivePage:
         """Begins to serve, and says where."""
         import aiohttp.web  # noqa: F401  Here, so that a broken installation is seen in this thread.
 
+        self._drawing = drawing_of(status.plan)
         self._publish(status)
         self._thread.start()
         self._begun.wait()
@@ -154,7 +156,7 @@ class LivePage:
     async def _page(self, request: "web.Request") -> "web.Response":
         from aiohttp import web
 
-        content = page(json.loads(self._content), live=True)
+        content = page(json.loads(self._content), self._drawing, live=True)
         return web.Response(body=content, content_type="text/html", charset="utf-8")
 
     async def _status(self, request: "web.Request") -> "web.Response":

@@ -18,13 +18,16 @@ from gaia.errors import GaiaError, PipelineError
 from gaia.io.destination import REPORT, Destination, LocalDestination, StoreDestination, own_file
 from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
+from gaia.pipeline.plan import Plan
 from gaia.runner import scheduler
 from gaia.runner.attempts import Attempts
 from gaia.runner.columns import Rows
 from gaia.runner.engine import Engine, InlineEngine
+from gaia.runner.explanation import Means, explanation
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
+from gaia.runner.overrides import overridable
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.result import RunResult, Table
 from gaia.runner.status import Status
@@ -35,6 +38,17 @@ _SMALL_BYTES = 1 << 20
 _SMALL_RECORDS = 10_000
 # A compressed file from this size on is worth a word if it cannot be split.
 _LONG_BYTES = 256 << 20
+
+
+@attrs.frozen
+class _Planned:
+    """What a run does: its tasks that read, whether in this process, and in how many bytes."""
+
+    plan: Plan
+    reads: dict[str, list[Task]]
+    inline: bool
+    workers: int
+    memory: int
 
 
 class LocalRunner:
@@ -66,6 +80,11 @@ class LocalRunner:
             stops the run. Without worker processes there is nothing to try again.
         task_timeout: Seconds after which a worker that is still at one part of the input counts as
             dead; the error shows where its code was. By default none.
+        limit: Read the first so many records of each input, in the order of its files, and take
+            them through everything: for a try. Of files that are told apart by `FileSpec`s with a
+            shard or metadata of their own, so many of each.
+        explain: Print what `explain` returns in place of running, and end the program. It is what
+            `--explain` of `gaia.arg_parser` does.
         http_port: Serve a page that shows the run while it goes on, at this port; 0 takes one that
             is free. Its address is printed to stderr. Beside the page, `/status.json` has the same
             as data, and `/metrics` for Prometheus. It is only read, but by everybody who reaches
@@ -84,6 +103,7 @@ class LocalRunner:
     [0, 1, 4, 9, 16]
     """
 
+    @overridable
     def __init__(
         self,
         dest_dir: str | os.PathLike[str],
@@ -97,6 +117,8 @@ class LocalRunner:
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        limit: int | None = None,
+        explain: bool = False,
         http_port: int | None = None,
         http_host: str = "127.0.0.1",
     ) -> None:
@@ -115,6 +137,8 @@ class LocalRunner:
                 )
         if http_port is not None and (type(http_port) is not int or not 0 <= http_port < 1 << 16):
             raise PipelineError(f"expected http_port from 0 to 65535, got {http_port!r}")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
         dest = os.fspath(dest_dir)
         self._store = store_of(dest, storage_options, filesystem)
         self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
@@ -126,6 +150,34 @@ class LocalRunner:
         self.memory = None if memory is None else parse_size(memory)
         self.http_port = http_port
         self.http_host = http_host
+        self.limit = limit
+        self._explains = explain
+
+    def explain(self, pipeline: Pipeline) -> str:
+        """The plan as text, with the sizes of the inputs, the numbers of tasks, and the memory that
+        each stage takes. Runs and writes nothing.
+
+        Raises:
+            PipelineError, InputError: As `run`.
+
+        >>> import gaia
+        >>> pipeline = gaia.Pipeline("squares")
+        >>> numbers = pipeline.from_records(range(5), name="numbers")
+        >>> _ = numbers.write("numbers", gaia.TXT).with_mod_n_sharding(2)
+        >>> print(gaia.LocalRunner("/data/out", memory="1GB").explain(pipeline))
+        pipeline squares: 1 stage, 1 table
+          into /data/out, by this process alone, with 1.0 GB of memory
+        <BLANKLINE>
+        stage 1: numbers
+          input: 5 records, in 5 tasks
+          memory: at most 175 MB, and what your code keeps
+          read numbers: 5 records -> int
+            write numbers: txt, 2 shards by record
+        """
+        planned = self._planned(pipeline)
+        workers = 0 if planned.inline else planned.workers
+        means = Means(self.dest_dir, workers, planned.memory, self.limit)
+        return explanation(planned.plan, planned.reads, means)
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -138,35 +190,29 @@ class LocalRunner:
             OutputError: The destination cannot be written.
             StepError: User code raised.
             WorkerError: Worker processes died, or took too long.
+            SystemExit: The plan was printed, because of `explain=True`.
         """
+        if self._explains:
+            print(self.explain(pipeline))
+            raise SystemExit(0)
         begin = time.perf_counter()
-        plan = pipeline.plan()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        workers = self.workers or cores or os.cpu_count() or 1
-        reads = scheduler.plan_reads(plan, workers, self.verify)
+        planned = self._planned(pipeline)
+        plan, reads = planned.plan, planned.reads
         place: Destination = LocalDestination(self.dest_dir, self.scratch_dir)
         if self._store is not None:
             place = StoreDestination(self.dest_dir, self._store, self.scratch_dir)
         scheduler.prepare(plan, reads, place)
-        stores = {self._store, *(part.file.store for part in _parts(reads))}
-        alone = any(store is not None and store.in_process for store in stores)
-        timed = self.attempts.task_timeout is not None
-        if alone and (self.workers or timed):
-            got = f"workers={self.workers}" if self.workers else "task_timeout"
-            raise PipelineError(
-                "expected workers=0 for files of memory://, which this process alone sees, got "
-                f"{got}"
-            )
-        few = self.workers is None and not timed and _is_small(reads)
-        inline = alone or self.workers == 0 or few
-        memory = self._memory(1 if inline else workers)
-        _warn_of_long_reads(reads, workers)
+        _warn_of_long_reads(reads, planned.workers)
         try:
             with _terminating():
-                engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
+                engine: Engine = (
+                    InlineEngine() if planned.inline else ProcessEngine(planned.workers)
+                )
+                settings = scheduler.Settings(
+                    self.attempts, planned.memory, self.resume, self.verify
+                )
                 report = own_file(self.dest_dir, REPORT)
-                status = Status(plan, self._shown(engine.workers, memory), report=report)
+                status = Status(plan, self._shown(engine.workers, planned.memory), report=report)
                 with closing(engine), self._live(status):
                     progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
@@ -215,8 +261,28 @@ class LocalRunner:
             "scratch_dir": self.scratch_dir,
             "resume": self.resume,
             "verify": self.verify,
+            "limit": self.limit,
             **attrs.asdict(self.attempts),
         }
+
+    def _planned(self, pipeline: Pipeline) -> _Planned:
+        """What is to be done, and by how many; reads the inputs' names and sizes alone."""
+        plan = pipeline.plan()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        workers = self.workers or cores or os.cpu_count() or 1
+        reads = scheduler.plan_reads(plan, workers, self.verify, self.limit)
+        stores = {self._store, *(part.file.store for part in _parts(reads))}
+        alone = any(store is not None and store.in_process for store in stores)
+        timed = self.attempts.task_timeout is not None
+        if alone and (self.workers or timed):
+            got = f"workers={self.workers}" if self.workers else "task_timeout"
+            raise PipelineError(
+                "expected workers=0 for files of memory://, which this process alone sees, got "
+                f"{got}"
+            )
+        few = self.workers is None and not timed and _is_small(reads)
+        inline = alone or self.workers == 0 or few
+        return _Planned(plan, reads, inline, workers, self._memory(1 if inline else workers))
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -255,6 +321,8 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         files = [source for source in task.inputs if not isinstance(source, Slice)]
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
+            continue
+        if task.limit is not None:
             continue
         part = parts[0]
         size = part.file.size or 0

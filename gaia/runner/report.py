@@ -7,7 +7,7 @@ from typing import Any
 
 from gaia.io.destination import RECORD, REPORT, Destination
 from gaia.io.stores import explain
-from gaia.runner.page import page
+from gaia.runner.page import drawing_of, page
 from gaia.runner.status import Status
 
 
@@ -18,7 +18,7 @@ def leave(place: Destination, status: Status, resume: str | None) -> None:
         OSError: They cannot be written; or whatever else the client of a store raises.
     """
     snapshot = status.snapshot()
-    place.write_own(REPORT, page(snapshot))
+    place.write_own(REPORT, page(snapshot, drawing_of(status.plan)))
     content: dict[str, Any] = snapshot if resume is None else snapshot | {"resume": resume}
     place.write_own(RECORD, (json.dumps(content, indent=1) + "\n").encode())
 

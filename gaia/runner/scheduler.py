@@ -27,6 +27,7 @@ from gaia.runner.engine import Death, Engine
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
+from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.skips import Skipped, added, forgiving
@@ -75,14 +76,20 @@ class Settings:
     report: bool = True
 
 
-def plan_reads(plan: Plan, workers: int, verify: bool = False) -> dict[str, list[Task]]:
+def plan_reads(
+    plan: Plan, workers: int, verify: bool = False, limit: int | None = None
+) -> dict[str, list[Task]]:
     """The tasks of all stages that read, by stage: so that a missing input stops the run before
-    it starts."""
+    it starts. With a `limit`, they read so many records of each input."""
     reads = {}
     for stage in plan.stages:
         if stage.source is not None:
+            source, tp = stage.source, stage.root.type
             try:
-                reads[stage.name] = read_tasks(stage.source, stage.root.type, workers, verify)
+                if limit is None:
+                    reads[stage.name] = read_tasks(source, tp, workers, verify)
+                else:
+                    reads[stage.name] = limited_tasks(source, tp, limit, verify)
             except InputError as error:
                 raise InputError(f"step `{stage.name}`: {error}") from None
     return reads

@@ -10,15 +10,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from gaia.pipeline.drawing import drawn
+from gaia.pipeline.plan import Plan
+from gaia.pipeline.svg import to_svg
+
 SELF, NONE = "'self'", "'none'"
 # Scripts in the order in which they build on each other.
 _SCRIPTS = ("show.js", "time.js", "page.js")
 
 
-def page(snapshot: dict[str, Any], live: bool = False) -> bytes:
-    """The page of a run as it is; with `live`, it asks where it came from for what is new.
+def page(snapshot: dict[str, Any], plan: str, live: bool = False) -> bytes:
+    """The page of a run as it is, with its plan as SVG; with `live`, it asks where it came from for
+    what is new.
 
-    >>> html = page({"pipeline": "</script>", "phase": "done"}).decode()
+    >>> html = page({"pipeline": "</script>", "phase": "done"}, "<svg/>").decode()
     >>> html.count("</script>"), "connect-src 'none'" in html
     (2, True)
     """
@@ -26,7 +31,7 @@ def page(snapshot: dict[str, Any], live: bool = False) -> bytes:
     parts = {
         "POLICY": _policy(script, live),
         "STYLE": _asset("page.css"),
-        "PLAN": "",
+        "PLAN": plan,
         "SNAPSHOT": in_script({**snapshot, "live": live}),
         "SCRIPT": script,
     }
@@ -36,6 +41,11 @@ def page(snapshot: dict[str, Any], live: bool = False) -> bytes:
         before, _, text = text.partition(f"@{name}@")
         shown += [before, part]
     return "".join([*shown, text]).encode()
+
+
+def drawing_of(plan: Plan) -> str:
+    """A plan as SVG, on whose nodes the page puts its counts."""
+    return to_svg(drawn(plan))
 
 
 def in_script(value: Any) -> str:
