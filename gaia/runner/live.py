@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gaia.errors import PipelineError
@@ -28,6 +29,7 @@ _HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Server": "gaia",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -181,17 +183,20 @@ class LivePage:
         assert task is not None
         self._streams.add(task)
         task.add_done_callback(self._streams.discard)
-        await answer.prepare(request)
-        sent = b""
-        while True:
-            # Asked for before the content is looked at, so that nothing new is missed.
-            news, over, content = self._news, self._over, self._content
-            if content is not sent:
-                await answer.write(b"data: " + content + b"\n\n")
-                sent = content
-            if over and content is self._content:
-                return answer
-            await news.wait()
+        # Whoever looked may be gone at any time.
+        with suppress(ConnectionResetError):
+            await answer.prepare(request)
+            sent = b""
+            while True:
+                # Asked for before the content is looked at, so that nothing new is missed.
+                news, over, content = self._news, self._over, self._content
+                if content is not sent:
+                    await answer.write(b"data: " + content + b"\n\n")
+                    sent = content
+                if over and content is self._content:
+                    break
+                await news.wait()
+        return answer
 
 
 async def _healthy(request: "web.Request") -> "web.Response":

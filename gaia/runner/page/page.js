@@ -41,7 +41,7 @@ function head() {
       h("span", { class: `state ${run.phase}`, id: "state" }, state)),
     h("dl", { class: "facts" },
       fact(running ? "Running for" : "Took", "elapsed", seconds(run.elapsed), new Date(run.started * 1000).toLocaleString("sv-SE")),
-      fact("Read", "read", bytes(total("bytes_read")), stage && stage.bytes && running ? `${percent(stage.bytes_read, stage.bytes)} of ${bytes(stage.bytes)} in this stage` : "before compression"),
+      fact("Read", "read", bytes(total("bytes_read")), stage && stage.bytes && running ? `${percent(stage.bytes_read, stage.bytes)} of ${bytes(stage.bytes)}` : "before compression"),
       fact("Throughput", "throughput", rate == null ? NONE : `${bytes(rate)}/s`, running ? "in the last 5 s" : "on average"),
       running ? fact("Time left", "left", left == null ? NONE : seconds(left), "in this stage") : null,
       fact("Records", "records", short(total("records")), `${short(total("written"))} written`),
