@@ -1,10 +1,10 @@
 """A run's numbers as Prometheus reads them: its text format, version 0.0.4."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # A metric's labels, and its value.
-_Sample = tuple[dict[str, Any], float]
+_Sample = tuple[Mapping[str, str], float]
 
 _STATES = ("running", "done", "failed")
 # By metric: the field of a stage that it shows, and what it is.
@@ -69,7 +69,7 @@ def _lines(run: dict[str, Any]) -> Iterator[str]:
     yield from _metric("counter", "A counter of the pipeline's, of finished tasks", counters)
 
 
-def _metric(name: str, told: str, samples: list[_Sample]) -> Iterator[str]:
+def _metric(name: str, told: str, samples: Sequence[_Sample]) -> Iterator[str]:
     yield f"# HELP gaia_{name} {told}.\n# TYPE gaia_{name} gauge\n"
     for labels, value in samples:
         shown = ",".join(f'{label}="{_escaped(str(text))}"' for label, text in labels.items())

@@ -20,7 +20,6 @@ from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
-from gaia.runner import report
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
 from gaia.runner.engine import Death, Engine
@@ -29,7 +28,9 @@ from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
 from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
+from gaia.runner.report import leave, leave_failed
 from gaia.runner.resume import Resume, open_resume
+from gaia.runner.skew import hottest_keys
 from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.status import Status
@@ -149,14 +150,14 @@ def _executed(
             run.stage(stage, reads.get(stage.name))
         status.end()
         if settings.report:
-            report.leave(place, status, state.packed())
+            leave(place, status, state.packed())
         finished = True
     except BaseException as error:
         engine.close()
         shown = _shown(error, place)
         status.fail(shown)
         if state is not None and settings.report:
-            report.leave_failed(place, status)
+            leave_failed(place, status)
         if shown is error:
             raise
         raise shown from None
@@ -267,6 +268,9 @@ class _Execution:
         }
         for name, manifest in made.items():
             self.place.publish(name, manifest, durable=name not in self.joined)
+        for table in stage.tables():
+            hot = hottest_keys(table, made[table.name], *self.place.source(table.name))
+            self.status.keys_found(table.name, hot)
         errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
             name=stage.name,

@@ -130,6 +130,8 @@ class Status:
     phase: str = "running"
     stages: list[StageStatus] = attrs.field(init=False)
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
+    # Of tables of which a few shards are much larger than the others.
+    hottest: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     errors: list[dict[str, Any]] = attrs.field(factory=list)
     samples: Samples = attrs.field(factory=Samples)
     started: float = attrs.field(factory=time.time)
@@ -225,6 +227,11 @@ class Status:
         self.stages[number].shards_done += count
         self._changed()
 
+    def keys_found(self, table: str, hottest: list[dict[str, Any]]) -> None:
+        """It is known what makes the largest shards of a table so large."""
+        if hottest:
+            self.hottest[table] = hottest
+
     def stage_done(
         self,
         number: int,
@@ -303,7 +310,10 @@ class Status:
             "settings": self.settings,
             "versions": _versions(),
             "stages": [_stage(stage) for stage in self.stages],
-            "tables": {name: _table(manifest) for name, manifest in self.manifests.items()},
+            "tables": {
+                name: _table(manifest) | {"hottest": self.hottest.get(name, [])}
+                for name, manifest in self.manifests.items()
+            },
             "counters": dict(counters),
             "errors": list(self.errors),
             "samples": self.samples.shown(),

@@ -158,7 +158,7 @@ function card(name, one, width) {
       h("p", { class: `small ${ratio > 2 ? "bad" : "soft"}` }, `The largest shard has ${ratio.toFixed(2)} times the mean.`),
       hot.map((shard) => h("div", { class: "small" }, h("h3", {}, `Hottest keys of shard ${shard.shard}`),
         shard.error ? h("p", { class: "soft" }, shard.error)
-          : table(`Hottest keys of shard ${shard.shard} of ${name}`, [["key", false, "wrap mono"], ["share", true]],
+          : !shard.keys.length ? h("p", {}, "No key stands out.") : table(`Hottest keys of shard ${shard.shard} of ${name}`, [["key", false, "wrap mono"], ["share", true]],
             shard.keys.map((key) => [key.key, [percent(key.share, 1), bar(key.share)]]), { sheet: false, tight: true }),
         shard.error ? null : h("p", { class: "soft" }, `by ${count(shard.sampled)} of its ${count(shard.records)} records`))),
       h("details", {}, h("summary", {}, "Largest shards"), table(`Largest shards of ${name}`, columns, shardRows, { sheet: false, tight: true })),
