@@ -183,6 +183,21 @@ function errors() {
       h("div", {}, h("strong", { class: error.kind === "failed" ? "bad" : null }, error.kind), error.step ? ` in ${error.step}` : "", h("pre", {}, error.text))))) : null);
 }
 
+// Where time was spent, of a run that was profiled.
+function profile() {
+  const found = run.profile;
+  if (!found || !found.seconds) { fill("profile", "Profile"); return; }
+  const named = new Map(run.stages.map((stage) => [stage.name, stage.number]));
+  const steps = found.stages.flatMap((stage) => stage.steps.map((step) => [
+    [swatch(named.get(stage.stage) ?? 0), step.step], stage.stage, seconds(step.seconds), [percent(step.share, 1), bar(step.share)], seconds(step.user), seconds(step.gaia)]));
+  const lines = found.lines.map((line) => [
+    `${line.file}:${line.line}`, line.text, line.function, line.step, seconds(line.seconds), percent(line.share, 1)]);
+  fill("profile", "Profile",
+    h("p", { class: "small soft" }, `${seconds(found.seconds)} in all workers: ${percent(found.user, found.seconds)} in your code, ${percent(found.gaia, found.seconds)} in Gaia.`),
+    table("Time by step", [["step"], ["stage"], ["time", true], ["share", true], ["your code", true], ["Gaia", true]], steps),
+    lines.length ? table("Hottest lines", [["line"], ["code", false, "mono"], ["function"], ["step"], ["time", true], ["share", true]], lines) : null);
+}
+
 const pairs = (entries) => h("dl", { class: "sheet columns" }, entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 
 function counters() {
@@ -204,7 +219,7 @@ function overview() {
 }
 
 function draw() {
-  head(); note(); plan(); stages(); overview(); slow(slowest()); tables(); errors(); counters(); settings();
+  head(); note(); plan(); stages(); overview(); slow(slowest()); tables(); errors(); counters(); profile(); settings();
   document.documentElement.dataset.phase = run.phase;
 }
 
