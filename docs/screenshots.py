@@ -146,13 +146,17 @@ _COLOURS = {
 
 def _cell(cell: pyte.screens.Char) -> str:
     text = html.escape(cell.data)
-    colour = _COLOURS.get(cell.fg) or (f"#{cell.fg}" if re.fullmatch(r"[\da-f]{6}", cell.fg) else "")
+    colour = _COLOURS.get(cell.fg) or (
+        f"#{cell.fg}" if re.fullmatch(r"[\da-f]{6}", cell.fg) else ""
+    )
     weight = "bold" if cell.bold else "normal"
     return f'<span style="color:{colour};font-weight:{weight}">{text}</span>'
 
 
-TERMINAL = """<meta charset="utf-8"><style>body{margin:0;width:max-content;background:#1b1f23}
-pre{margin:0;padding:18px 22px;font:14px/1.35 "DejaVu Sans Mono",Menlo,Consolas,monospace}</style><pre>"""
+TERMINAL = """<meta charset="utf-8"><style>
+body { margin: 0; width: max-content; background: #1b1f23 }
+pre { margin: 0; padding: 18px 22px; font: 14px/1.35 "DejaVu Sans Mono", Menlo, monospace }
+</style><pre>"""
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def _number(text: str) -> int:
 
 # All of them, in the order of `--help`. A flag is a line here, for an argument of the runners.
 _FLAGS = (
-    _value("dest_dir", "where the tables go: a folder or a URL", metavar="DIR"),
+    _value("dest_dir", "where the tables go: a folder or a URL (%(default)s)", metavar="DIR"),
     _value("workers", "worker processes (one for each core); 0 runs in this process", _number, "N"),
     _value("memory", "what the whole run may use, as 4GB or bytes (70 %% of what is free)"),
     _value("scratch_dir", "a local folder for temporary files (in dest_dir)", metavar="DIR"),
@@ -96,6 +96,8 @@ def arg_parser(
     >>> gaia.runner_from_args(args).limit
     100
     """
+    # A docstring keeps its lines.
+    options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
     parser = argparse.ArgumentParser(description=description, **options)
     _add_flags(parser)
     parser.set_defaults(dest_dir=dest_dir, **{RUNNER: "local"})

@@ -228,8 +228,8 @@ class TestReport:
         for _ in range(40):
             page.keyboard.press("Tab")
             stop, outline = page.evaluate(
-                "() => { const e = document.activeElement;"
-                "  return [e.getAttribute('aria-label') || e.innerText, getComputedStyle(e).outlineStyle] }"
+                "() => { const e = document.activeElement, style = getComputedStyle(e);"
+                "  return [e.getAttribute('aria-label') || e.innerText, style.outlineStyle] }"
             )
             if stop in stops or page.evaluate("document.activeElement === document.body"):
                 break

@@ -158,7 +158,7 @@ class LivePage:
     async def _page(self, request: "web.Request") -> "web.Response":
         from aiohttp import web
 
-        content = page(json.loads(self._content), self._drawing, live=True)
+        content = page(self._content.decode(), self._drawing, live=True)
         return web.Response(body=content, content_type="text/html", charset="utf-8")
 
     async def _status(self, request: "web.Request") -> "web.Response":

@@ -9,12 +9,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 import cloudpickle
 
+from gaia.io.undisturbed import undisturbed
 from gaia.pipeline.travel import dumps
 from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
@@ -95,7 +96,7 @@ class ProcessEngine:
 
     def close(self) -> None:
         """See `Engine.close`. What workers leave behind is never visible, so they are killed."""
-        with _undisturbed():
+        with undisturbed():
             for worker in self._workers:
                 worker.kill()
             for worker in self._workers:
@@ -105,7 +106,7 @@ class ProcessEngine:
     def _start(self, number: int) -> "_Worker":
         # This process may have got threads since the last one was started.
         start = _fork if _single_threaded() else _spawn
-        with _undisturbed():
+        with undisturbed():
             worker = start(self._workers, number)
             self._workers.append(worker)
         return worker
@@ -175,7 +176,7 @@ class _Worker:
 
     def _death(self) -> Death:
         overdue = self.deadline is not None and time.monotonic() >= self.deadline
-        with _undisturbed():
+        with undisturbed():
             self.kill()
             dump = os.pread(self.dump, _DUMP, 0).decode(errors="replace")
             status = self.reap()
@@ -222,16 +223,6 @@ def _single_threaded() -> bool:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return False
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Holds back Ctrl-C and SIGTERM: no worker is forgotten that has been started."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _dump() -> int:

@@ -17,10 +17,14 @@ def leave(place: Destination, status: Status, resume: str | None) -> None:
     Raises:
         OSError: They cannot be written; or whatever else the client of a store raises.
     """
+    import msgspec
+
     snapshot = status.snapshot()
-    place.write_own(REPORT, page(snapshot, drawing_of(status.plan)))
+    place.write_own(REPORT, page(json.dumps(snapshot), drawing_of(status.plan)))
     content: dict[str, Any] = snapshot if resume is None else snapshot | {"resume": resume}
-    place.write_own(RECORD, (json.dumps(content, indent=1) + "\n").encode())
+    # The encoder takes any text, such as a file's name that is no Unicode; the formatter is fast.
+    indented = msgspec.json.format(json.dumps(content).encode(), indent=1)
+    place.write_own(RECORD, indented + b"\n")
 
 
 def leave_failed(place: Destination, status: Status) -> None:

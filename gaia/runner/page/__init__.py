@@ -5,10 +5,8 @@ It stands in a run's report, and the live page is the same with news of the run.
 
 import base64
 import hashlib
-import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from gaia.pipeline.drawing import drawn
 from gaia.pipeline.plan import Plan
@@ -19,20 +17,22 @@ SELF, NONE = "'self'", "'none'"
 _SCRIPTS = ("show.js", "time.js", "page.js")
 
 
-def page(snapshot: dict[str, Any], plan: str, live: bool = False) -> bytes:
-    """The page of a run as it is, with its plan as SVG; with `live`, it asks where it came from for
-    what is new.
+def page(snapshot: str, plan: str, live: bool = False) -> bytes:
+    """The page of a run as it is: a snapshot of its status as JSON, and its plan as SVG. With
+    `live`, it asks where it came from for what is new.
 
-    >>> html = page({"pipeline": "</script>", "phase": "done"}, "<svg/>").decode()
+    >>> html = page('{"pipeline": "</script>", "phase": "done"}', "<svg/>").decode()
     >>> html.count("</script>"), "connect-src 'none'" in html
     (2, True)
     """
     script = _script()
     parts = {
+        "LIVE": "true" if live else "false",
         "POLICY": _policy(script, live),
         "STYLE": _asset("page.css"),
         "PLAN": plan,
-        "SNAPSHOT": in_script({**snapshot, "live": live}),
+        # Only texts hold a `<`, which is written in another way, so that none ends the element.
+        "SNAPSHOT": snapshot.replace("<", "\\u003c"),
         "SCRIPT": script,
     }
     # Each part once, from the front, so that nothing in a part is taken for the place of another.
@@ -46,15 +46,6 @@ def page(snapshot: dict[str, Any], plan: str, live: bool = False) -> bytes:
 def drawing_of(plan: Plan) -> str:
     """A plan as SVG, on whose nodes the page puts its counts."""
     return to_svg(drawn(plan))
-
-
-def in_script(value: Any) -> str:
-    """A value as JSON that can stand in a script element, whatever texts it holds.
-
-    >>> in_script("</script><!--")
-    '"\\\\u003c/script>\\\\u003c!--"'
-    """
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _policy(script: str, live: bool) -> str:

@@ -1,7 +1,7 @@
 // The page of a run: everything is drawn from a snapshot, which stands in the page or comes live.
 
 let run = JSON.parse(document.getElementById("snapshot").textContent);
-const live = run.live === true;
+const live = document.documentElement.dataset.live === "true";
 let lost = false;
 
 const WORDS = { waiting: "waiting", running: "running", committing: "putting together", done: "done", failed: "failed", skipped: "done before" };
