@@ -23,7 +23,7 @@ from pathlib import Path
 
 import attrs
 import pyte
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import gaia
 
@@ -173,13 +173,19 @@ def opened(browser: Browser, url: str, scheme: str, width: int, height: int) -> 
 def picture_words(browser: Browser, text: Path, folder: Path, into: Path) -> None:
     dest = folder / "words"
     job = Terminal("words", [text], dest)
-    job.found.wait()
-    if not job.url:
+    try:
+        picture_live(browser, job, into)
+    finally:
         job.end()
+    picture_report(browser, dest, into / "report-words.png", "light")
+
+
+def picture_live(browser: Browser, job: Terminal, into: Path) -> None:
+    job.found.wait()
     with opened(browser, job.url, "light", 1280, 1180) as page:
         # In the second half of its first stage.
-        page.wait_for_function(
-            "document.getElementById('way').getAttribute('aria-valuenow') >= 30", timeout=0
+        expect(page.locator("#way")).to_have_attribute(
+            "aria-valuenow", re.compile(r"[3-9]\d|100"), timeout=1_800_000
         )
         page.screenshot(path=into / "live-light.png")
         screen = job.shown()
@@ -190,8 +196,6 @@ def picture_words(browser: Browser, text: Path, folder: Path, into: Path) -> Non
     with opened(browser, "about:blank", "dark", COLUMNS * 9 + 44, 200) as page:
         page.set_content(TERMINAL + screen)
         page.locator("body").screenshot(path=into / "terminal.png")
-    job.end()
-    picture_report(browser, dest, into / "report-words.png", "light")
 
 
 def picture_join(browser: Browser, inputs: list[Path], folder: Path, into: Path) -> None:
