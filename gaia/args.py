@@ -69,6 +69,7 @@ _FLAGS = (
     _value("http_port", "serve a page that shows the run, at this port (none)", _number, "PORT"),
     _value("http_host", "the address at which it is served (127.0.0.1)", metavar="ADDRESS"),
     _value("limit", "read the first N records of each input only", _number, "N"),
+    _switch("profile", "profile", "tell where the time goes: in your code or in Gaia, by step"),
     _switch("explain", "explain", "print the plan with sizes, tasks and memory, and run nothing"),
 )
 
@@ -80,7 +81,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--limit`, `--explain` and `--runner`. Without them, the runner's own defaults hold.
+    `--limit`, `--profile`, `--explain` and `--runner`. Without them, the runner's own defaults
+    hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.
@@ -157,7 +159,7 @@ def split_args(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     _add_flags(parser)
     end = list(args).index("--") if "--" in args else len(args)
     flags, rest = parser.parse_known_args(args[:end])
-    return vars(flags), [*rest, *args[end:]]
+    return vars(flags), [*rest, *args[end + 1 :]]
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:

@@ -167,6 +167,46 @@ def test_a_full_disk_is_one_line_and_1(big: gaia.Table[Any]) -> None:
     assert ended.stderr == b"gaia: cannot write: No space left on device\n"
 
 
+JOB = """
+import sys
+import gaia
+pipeline = gaia.Pipeline("job")
+lines = pipeline.from_records(sys.argv[1:], name="lines")
+lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
+gaia.LocalRunner("out").run(pipeline)
+if "exit" in sys.argv:
+    sys.exit(7)
+if "fail" in sys.argv:
+    lines.map(lambda line: line)
+"""
+
+
+def test_a_script_is_run_with_flags(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+
+    ended = run("run", "job.py", "--dest_dir", "new", "--workers=0", "a", "b", cwd=tmp_path)
+
+    assert ended.returncode == 0
+    assert sorted(gaia.read_table(tmp_path / "new/lines").records()) == ["a", "b"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_script_ends_as_it_does_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+
+    left = run("run", "job.py", "--workers", "0", "exit", cwd=tmp_path)
+    failed = run("run", "job.py", "--workers", "0", "fail", cwd=tmp_path)
+    missing = run("run", "no.py", cwd=tmp_path)
+
+    assert left.returncode == 7
+    assert failed.returncode == 1
+    assert 'job.py", line 11' in failed.stderr
+    assert "gaia.errors.PipelineError" in failed.stderr
+    assert str(Path(gaia.__file__).parent) not in failed.stderr
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    assert missing.stderr.startswith("gaia run: cannot read the script no.py")
+
+
 def completed(folder: Path, *words: str) -> list[str]:
     """What bash offers for the last of the words, besides files."""
     script = run("completion", "bash").stdout

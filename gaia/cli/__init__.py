@@ -13,11 +13,13 @@ from typing import NoReturn
 from gaia.cli.cat import CAT, HEAD
 from gaia.cli.command import FAILED, FINE, USAGE, Command, UsageError, one_line
 from gaia.cli.completion import COMPLETION
+from gaia.cli.report import REPORT
+from gaia.cli.run import RUN
 from gaia.cli.stat import STAT
 from gaia.cli.verify import VERIFY
 from gaia.errors import GaiaError
 
-COMMANDS: tuple[Command, ...] = (CAT, HEAD, STAT, VERIFY, COMPLETION)
+COMMANDS: tuple[Command, ...] = (CAT, HEAD, STAT, REPORT, VERIFY, RUN, COMPLETION)
 
 _EXIT_CODES = "exit codes: 0 all is well, 1 something is missing, damaged or failed, 2 wrong usage"
 

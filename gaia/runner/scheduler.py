@@ -68,13 +68,14 @@ class Progress:
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
     an earlier one has left, and whether the checksums of shards are verified before they are
-    read. Without `report` it leaves nothing but its tables."""
+    read; whether tasks are profiled. Without `report` it leaves nothing but its tables."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
     verify: bool = False
     report: bool = True
+    profile: bool = False
 
 
 def plan_reads(
@@ -244,6 +245,7 @@ class _Execution:
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
             folder=folder,
             budget=budget_of(self.settings.memory, self.engine.workers, len(list(stage.tables()))),
+            profile=self.settings.profile,
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]
