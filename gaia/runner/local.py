@@ -30,8 +30,9 @@ from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.overrides import overridable
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.profile import table
+from gaia.runner.progress import Progress, TerminalDisplay, choose
 from gaia.runner.result import RunResult, Table
-from gaia.runner.status import Status
+from gaia.runner.status import Listener, Status
 from gaia.runner.task import Source, Task
 
 # Jobs below these sizes end before worker processes would have started.
@@ -83,6 +84,8 @@ class LocalRunner:
             lines; at the end of the run, and in its record. It takes about 1 % more time.
         task_timeout: Seconds after which a worker that is still at one part of the input counts as
             dead; the error shows where its code was. By default none.
+        progress: Show how far the run is, once it has taken half a second: on a terminal and in
+            notebooks a line for each stage, elsewhere a line on standard error every ten seconds.
         limit: Read the first so many records of each input, in the order of its files, and take
             them through everything: for a try. Of files that are told apart by `FileSpec`s with a
             shard or metadata of their own, so many of each.
@@ -121,6 +124,7 @@ class LocalRunner:
         max_attempts: int = 3,
         task_timeout: float | None = None,
         profile: bool = False,
+        progress: bool = True,
         limit: int | None = None,
         explain: bool = False,
         http_port: int | None = None,
@@ -152,6 +156,7 @@ class LocalRunner:
         self.resume = resume
         self.verify = verify
         self.profile = profile
+        self.progress = progress
         self.memory = None if memory is None else parse_size(memory)
         self.http_port = http_port
         self.http_host = http_host
@@ -210,14 +215,18 @@ class LocalRunner:
         _warn_of_long_reads(reads, planned.workers)
         try:
             with _terminating():
+                display = choose() if self.progress else None
+                drawn = isinstance(display, TerminalDisplay)
                 engine: Engine = (
-                    InlineEngine() if planned.inline else ProcessEngine(planned.workers)
+                    InlineEngine() if planned.inline else ProcessEngine(planned.workers, drawn)
                 )
                 settings = scheduler.Settings(
                     self.attempts, planned.memory, self.resume, self.verify, self.profile
                 )
+                listeners: list[Listener] = [] if display is None else [Progress(display)]
                 report = own_file(self.dest_dir, REPORT)
-                status = Status(plan, self._shown(engine.workers, planned.memory), report=report)
+                given = self._shown(engine.workers, planned.memory)
+                status = Status(plan, given, listeners, report=report)
                 with closing(engine), self._live(status):
                     progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:

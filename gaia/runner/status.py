@@ -32,6 +32,7 @@ _SHOWN_OTHERWISE = (
     "stage",
     "running",
     "done",
+    "slowest",
     "counters",
     "parse_errors",
     "skipped",
@@ -52,12 +53,14 @@ class Listener(Protocol):
 
 @attrs.define
 class Running:
-    """A task that a worker has in its hands: since when, and how much of its weight it has read."""
+    """A task that a worker has in its hands: since when, how much of its weight it has read, and
+    how many records."""
 
     task: Task
     worker: str
     began: float
     read: int = 0
+    records: int = 0
 
 
 @attrs.frozen
@@ -72,6 +75,11 @@ class Done:
     ended: float
     bytes: int
     records: int
+
+    @property
+    def took(self) -> float:
+        """Seconds."""
+        return self.ended - self.began
 
 
 # Thousands of them are shown twice a second, for which `attrs.asdict` is too slow.
@@ -95,11 +103,15 @@ class StageStatus:
     retried: int = 0
     bytes: int = 0
     bytes_done: int = 0
+    bytes_resumed: int = 0
     records: int = 0
+    records_resumed: int = 0
     written: int = 0
     counters: Counter[str] = attrs.field(factory=Counter)
     running: dict[int, Running] = attrs.field(factory=dict)
     done: list[Done] = attrs.field(factory=list)
+    # Of these the one that took longest.
+    slowest: Done | None = None
     # Since when tables are put together: how many shards there are, and how many are made.
     committing: float | None = None
     shards: int = 0
@@ -124,9 +136,12 @@ class StageStatus:
     @property
     def bytes_read(self) -> int:
         """What has been read, also by tasks that are not done."""
-        return self.bytes_done + sum(
-            min(running.read, running.task.weight) for running in self.running.values()
-        )
+        return self.bytes_done + sum(running.read for running in self.running.values())
+
+    @property
+    def records_read(self) -> int:
+        """How many records have been read, also by tasks that are not done."""
+        return self.records + sum(running.records for running in self.running.values())
 
 
 @attrs.define
@@ -138,9 +153,9 @@ class Status:
 
     plan: Plan
     settings: dict[str, Any]
+    listeners: list[Listener] = attrs.field(factory=list)
     # Where the run's report will be.
     report: str | None = None
-    listeners: list[Listener] = attrs.field(factory=list)
     phase: str = "running"
     stages: list[StageStatus] = attrs.field(init=False)
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
@@ -174,6 +189,7 @@ class Status:
         for report in resumed:
             stage.resumed += 1
             self._count(stage, report, weights[report.task])
+        stage.bytes_resumed, stage.records_resumed = stage.bytes_done, stage.records
         self._changed()
 
     def stage_skipped(self, number: int, counters: dict[str, int]) -> None:
@@ -216,8 +232,10 @@ class Status:
             report.read,
         )
         stage.done.append(done)
+        if stage.slowest is None or done.took > stage.slowest.took:
+            stage.slowest = done
         if len(stage.done) >= 2 * _TASKS:
-            stage.done.sort(key=lambda done: done.began - done.ended)
+            stage.done.sort(key=lambda done: -done.took)
             del stage.done[_TASKS:]
         for error in report.parse_errors:
             where = error.file or "records of the plan"
@@ -267,7 +285,15 @@ class Status:
         del self.errors[:-_ERRORS]
 
     def look(self, workers: Iterable[Worker]) -> None:
-        """Looks at what the workers use of the machine."""
+        """Looks at how far the workers are, and at what they use of the machine."""
+        workers = list(workers)
+        stage = self.current
+        if stage is not None:
+            known = {worker.name: worker for worker in workers}
+            for running in stage.running.values():
+                if (worker := known.get(running.worker)) is not None:
+                    running.read = int(running.task.weight * worker.read)
+                    running.records = worker.records
         self.samples.take(self.now, workers, sum(stage.bytes_read for stage in self.stages))
         self._changed()
 
@@ -313,16 +339,22 @@ class Status:
             stage.profile = stage.profile or Profile()
             stage.profile.add(report.profile)
 
-    def snapshot(self) -> dict[str, Any]:
-        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
-        counters: Counter[str] = Counter()
-        for stage in self.stages:
-            counters.update(stage.counters)
+    def progress(self) -> dict[str, Any]:
+        """How far the run is: what is needed often of `snapshot`, in no time."""
         return {
             "pipeline": self.plan.pipeline,
             "phase": self.phase,
             "started": self.started,
             "elapsed": self.now,
+            "stages": [_progress(stage) for stage in self.stages],
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
+        counters: Counter[str] = Counter()
+        for stage in self.stages:
+            counters.update(stage.counters)
+        return self.progress() | {
             "report": self.report,
             "settings": self.settings,
             "versions": _versions(),
@@ -367,25 +399,21 @@ def _versions() -> dict[str, Any]:
     }
 
 
-def _stage(status: StageStatus) -> dict[str, Any]:
-    stage = status.stage
-    slowest = sorted(status.done, key=lambda done: done.began - done.ended)[:_TASKS]
+def _progress(status: StageStatus) -> dict[str, Any]:
+    slowest = status.slowest
     shown = attrs.asdict(
         status,
         recurse=False,
         filter=attrs.filters.exclude(*_SHOWN_OTHERWISE),
     )
     return shown | {
-        "name": stage.name,
-        "join": stage.joiner is not None,
-        "source": _source(stage),
-        "steps": [branch.name for branch in walk(stage.root)][1:],
-        "inputs": [entry.table for entry in stage.inputs],
-        "tables": [table.name for table in stage.tables()],
-        "letters": [table.name for table in stage.letters],
+        "name": status.name,
+        "slowest": None
+        if slowest is None
+        else {"task": slowest.task, "shard": slowest.shard, "took": slowest.took},
         "queued": status.queued,
         "bytes_read": status.bytes_read,
-        "counters": dict(status.counters),
+        "records_read": status.records_read,
         "running": [
             {
                 "task": running.task.number,
@@ -395,9 +423,24 @@ def _stage(status: StageStatus) -> dict[str, Any]:
                 "began": running.began,
                 "bytes": running.task.weight,
                 "read": running.read,
+                "records": running.records,
             }
             for running in status.running.values()
         ],
+    }
+
+
+def _stage(status: StageStatus) -> dict[str, Any]:
+    stage = status.stage
+    slowest = sorted(status.done, key=lambda done: -done.took)[:_TASKS]
+    return _progress(status) | {
+        "join": stage.joiner is not None,
+        "source": _source(stage),
+        "steps": [branch.name for branch in walk(stage.root)][1:],
+        "inputs": [entry.table for entry in stage.inputs],
+        "tables": [table.name for table in stage.tables()],
+        "letters": [table.name for table in stage.letters],
+        "counters": dict(status.counters),
         "done": [
             {name: getattr(done, name) for name in _DONE}
             for done in sorted(slowest, key=lambda done: done.began)
