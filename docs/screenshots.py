@@ -85,12 +85,13 @@ class Terminal:
     def __init__(self, name: str, inputs: list[Path], dest: Path) -> None:
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        command = [sys.executable, __file__, "--job", name, "--dest", dest, *inputs]
+        command = [sys.executable, "docs/screenshots.py", "--job", name, "--dest", dest, *inputs]
         self.process = subprocess.Popen(
             list(map(str, command)),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            cwd=ROOT,
             env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
         )
         os.close(theirs)
@@ -215,7 +216,7 @@ def inputs_in(folder: Path, mib: int, text: Path | None) -> tuple[Path, list[Pat
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import make_data
 
-    found = text or make_data.make("text", folder, 1.0, mib)
+    found = text.absolute() if text else make_data.make("text", folder, 1.0, mib)
     return found, [make_data.make(name, folder, mib / 1024, mib) for name in ("facts", "dims")]
 
 
@@ -235,10 +236,12 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("expected chromium, to take pictures of pages; install it and try again")
+    if args.folder is not None:
+        args.folder = args.folder.resolve()
     args.into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.folder) as scratch, sync_playwright() as playwright:
-        folder = Path(scratch)
-        text, tables = inputs_in(args.folder or folder, args.mib, args.text)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        folder = args.folder or Path(scratch)
+        text, tables = inputs_in(folder, args.mib, args.text)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         picture_words(browser, text, folder, args.into)
         picture_join(browser, tables, folder, args.into)

@@ -93,6 +93,7 @@ mod _core {
     use crate::process::die_with_parent;
     #[pymodule_export]
     use crate::profile::Sampler;
+    #[pymodule_export]
     use crate::progress::{begin_reading, has_read, read_up_to, tell_progress};
     #[pymodule_export]
     use crate::state::TaskState;

@@ -16,6 +16,13 @@ const current = () => run.stages.find((stage) => stage.phase === "running" || st
 const failure = () => run.errors.findLast((error) => error.kind === "failed");
 const total = (field) => run.stages.reduce((all, stage) => all + (stage[field] || 0), 0);
 
+// What has gone into a stage, also into tasks that are not done; and out of it, into its tables.
+const into = (stage) => stage.records_read ?? stage.records;
+const out = (stage) => {
+  const found = stage.tables.map((name) => run.tables[name]);
+  return found.length && found.every(Boolean) ? found.reduce((all, one) => all + one.records, 0) : stage.written;
+};
+
 // Bytes a second over the last seconds.
 function rateNow() {
   const rows = run.samples.filter((row) => row.at >= run.elapsed - 5);
@@ -44,7 +51,7 @@ function head() {
       fact("Read", "read", bytes(total("bytes_read")), stage && stage.bytes && running ? `${percent(stage.bytes_read, stage.bytes)} of ${bytes(stage.bytes)}` : "before compression"),
       fact("Throughput", "throughput", rate == null ? NONE : `${bytes(rate)}/s`, running ? "in the last 5 s" : "on average"),
       running ? fact("Time left", "left", left == null ? NONE : seconds(left), "in this stage") : null,
-      fact("Records", "records", short(total("records")), `${short(total("written"))} written`),
+      fact("Records", "records", short(run.stages.reduce((all, one) => all + into(one), 0)), `${short(run.stages.reduce((all, one) => all + out(one), 0))} written`),
       fact("Tasks", "tasks-done", `${count(total("finished"))}`, total("retried") ? `${count(total("retried"))} tried again` : `${run.stages.filter((one) => ["done", "skipped"].includes(one.phase)).length} of ${run.stages.length} stages done`),
       fact("Workers", "workers", count(run.settings.workers), run.versions.cores ? `on ${run.versions.cores} cores` : null)),
     h("div", { class: "way", id: "way", role: "progressbar", "aria-label": "How far the run is", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(100 * share) },
@@ -102,7 +109,7 @@ function stages() {
     h("span", { class: stage.phase === "failed" ? "bad" : stage.phase === "waiting" ? "soft" : null }, WORDS[stage.phase]),
     [`${count(stage.finished)} / ${count(stage.tasks)}`, bar(stage.tasks ? stage.finished / stage.tasks : stage.phase === "skipped" ? 1 : 0)],
     count(stage.running.length), count(stage.queued), count(stage.retried),
-    bytes(stage.bytes_read), count(stage.records), count(stage.written),
+    bytes(stage.bytes_read), count(into(stage)), count(out(stage)),
     stage.shards ? `${count(stage.shards_done)} / ${count(stage.shards)}` : NONE,
     seconds(stage.began == null ? null : (stage.ended ?? run.elapsed) - stage.began),
   ]);

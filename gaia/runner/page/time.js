@@ -227,6 +227,7 @@ function overTime(run, width, slow) {
   return [h("div", { class: "sheet times", id: "times" },
     stageStrip(run, width, end), charts, axis(width, end),
     h("div", { class: "keys small soft" }, run.stages.filter((stage) => stage.began != null).map((stage) => h("span", {}, swatch(stage.number), stage.name)),
+      run.stages.some((stage) => stage.committing != null) ? h("span", {}, h("span", { class: "swatch", style: { background: "var(--line)" } }), "tables are put together") : null,
       names.includes("scheduler") ? h("span", {}, h("span", { class: "swatch", style: { background: "var(--grey)" } }), "scheduler") : null),
     few.length ? h("details", {}, h("summary", {}, "As numbers"), table("Samples over time",
       [["time", true], ["throughput", true], ...names.flatMap((name) => [[`${name}, cores`, true], [`${name}, memory`, true]])],
