@@ -55,7 +55,7 @@ def main() -> None:
             close(self)
 
         LivePage.close = close_later
-    gaia.LocalRunner(dest, workers=2, http_port=0).run(pipeline)
+    gaia.LocalRunner(dest, workers=2, http_port=0, progress=False).run(pipeline)
 
 
 if __name__ == "__main__":
