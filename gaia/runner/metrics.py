@@ -25,14 +25,14 @@ _TABLE = {
 
 
 def metrics(snapshot: dict[str, Any]) -> str:
-    """A snapshot of a run's status as metrics.
+    r"""A snapshot of a run's status as metrics.
 
     All are gauges: what a task has read counts no more if its worker dies.
 
     >>> run = {"pipeline": 'a "b"', "phase": "done", "elapsed": 1.5, "versions": {"gaia": "1"}}
     >>> run |= {"stages": [], "tables": {}, "counters": {}, "samples": []}
     >>> print(metrics(run).splitlines()[2])
-    gaia_info{pipeline="a \\\\"b\\\\"",version="1"} 1
+    gaia_info{pipeline="a \"b\"",version="1"} 1
     """
     return "".join(_lines(snapshot))
 

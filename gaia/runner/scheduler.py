@@ -74,8 +74,8 @@ class Settings:
     memory: int
     resume: bool = False
     verify: bool = False
-    report: bool = True
     profile: bool = False
+    report: bool = True
 
 
 def plan_reads(
