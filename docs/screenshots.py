@@ -155,8 +155,8 @@ def _cell(cell: pyte.screens.Char) -> str:
 
 
 TERMINAL = """<meta charset="utf-8"><style>
-body { margin: 0; width: max-content; background: #1b1f23 }
-pre { margin: 0; padding: 18px 22px; font: 14px/1.35 "DejaVu Sans Mono", Menlo, monospace }
+body { margin: 0; width: max-content }
+pre { margin: 0; background: #1b1f23; padding: 18px 22px; font: 14px/1.35 "DejaVu Sans Mono", Menlo, monospace }
 </style><pre>"""
 
 
@@ -196,7 +196,7 @@ def picture_live(browser: Browser, job: Terminal, into: Path) -> None:
         page.screenshot(path=into / "live-narrow.png")
     with opened(browser, "about:blank", "dark", COLUMNS * 9 + 44, 200) as page:
         page.set_content(TERMINAL + screen)
-        page.locator("body").screenshot(path=into / "terminal.png")
+        page.locator("pre").screenshot(path=into / "terminal.png")
 
 
 def picture_join(browser: Browser, inputs: list[Path], folder: Path, into: Path) -> None:
