@@ -12,12 +12,16 @@ CHAOS_SEEDS ?= 200
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
 
+# A text for the screenshots, in place of a made one of SHOTS_MIB.
+SHOTS_TEXT ?=
+SHOTS_MIB ?= 1024
+
 BENCH_TEXT ?=
 BENCH_MIB ?= 1024
 BENCH_REPEATS ?= 3
 BENCH_ARGS ?=
 
-.PHONY: setup demo test docs docs-links fuzz chaos bench lint check-rust check-python clean
+.PHONY: setup demo test docs docs-links fuzz chaos bench screenshots lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -43,6 +47,10 @@ fuzz: setup
 bench: setup $(VENV)/bench-ready
 	$(BIN)/python benchmarks/run.py --report benchmarks --repeats $(BENCH_REPEATS) \
 	  --mib $(BENCH_MIB) $(if $(BENCH_TEXT),--text '$(BENCH_TEXT)') $(BENCH_ARGS)
+
+# The pictures in docs/img, of real runs; it needs chromium and a few minutes.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py --mib $(SHOTS_MIB) $(if $(SHOTS_TEXT),--text '$(SHOTS_TEXT)')
 
 chaos: setup
 	$(BIN)/python tests/chaos/chaos.py --seeds $(CHAOS_SEEDS)

@@ -66,6 +66,8 @@ _FLAGS = (
         float,
         "SECONDS",
     ),
+    _value("http_port", "serve a page that shows the run, at this port (none)", _number, "PORT"),
+    _value("http_host", "the address at which it is served (127.0.0.1)", metavar="ADDRESS"),
     _value("limit", "read the first N records of each input only", _number, "N"),
     _switch("no_progress", "progress", "do not show how far the run is", value=False),
     _switch("profile", "profile", "tell where the time goes: in your code or in Gaia, by step"),

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from gaia.io.destination import run_record
+from gaia.io.destination import RECORD, own_file
 from gaia.runner.progress import Progress
 
 _EVERY = 0.5
@@ -80,7 +80,7 @@ def _record(last: dict[str, Any]) -> dict[str, Any] | None:
     if "://" in place:
         return None
     try:
-        with open(run_record(place)) as file:
+        with open(own_file(place, RECORD)) as file:
             record: dict[str, Any] = json.load(file)
     except (OSError, ValueError):
         return None

@@ -8,14 +8,14 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any
 
 import attrs
 
 from gaia.errors import GaiaError, PipelineError
-from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
+from gaia.io.destination import REPORT, Destination, LocalDestination, StoreDestination, own_file
 from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Plan
@@ -92,6 +92,12 @@ class LocalRunner:
             shard or metadata of their own, so many of each.
         explain: Print what `explain` returns in place of running, and end the program. It is what
             `--explain` of `gaia.arg_parser` does.
+        http_port: Serve a page that shows the run while it goes on, at this port; 0 takes one that
+            is free. Its address is printed to stderr. Beside the page, `/status.json` has the same
+            as data, and `/metrics` for Prometheus. It is only read, but by everybody who reaches
+            it. By default there is none.
+        http_host: The address at which it is served. By default only this machine reaches it;
+            `"0.0.0.0"` is for all.
 
     >>> import gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -122,6 +128,8 @@ class LocalRunner:
         progress: bool = True,
         limit: int | None = None,
         explain: bool = False,
+        http_port: int | None = None,
+        http_host: str = "127.0.0.1",
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
@@ -136,6 +144,8 @@ class LocalRunner:
                 raise PipelineError(
                     "expected worker processes, which can be ended, for task_timeout, got workers=0"
                 )
+        if http_port is not None and (type(http_port) is not int or not 0 <= http_port < 1 << 16):
+            raise PipelineError(f"expected http_port from 0 to 65535, got {http_port!r}")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
         dest = os.fspath(dest_dir)
@@ -149,6 +159,8 @@ class LocalRunner:
         self.profile = profile
         self.progress = progress
         self.memory = None if memory is None else parse_size(memory)
+        self.http_port = http_port
+        self.http_host = http_host
         self.limit = limit
         self._explains = explain
 
@@ -213,8 +225,11 @@ class LocalRunner:
                     self.attempts, planned.memory, self.resume, self.verify, self.profile
                 )
                 listeners: list[Listener] = [] if display is None else [Progress(display)]
-                status = Status(plan, self._shown(engine.workers, planned.memory), listeners)
-                progress = scheduler.execute(plan, reads, engine, place, settings, status)
+                report = own_file(self.dest_dir, REPORT)
+                given = self._shown(engine.workers, planned.memory)
+                status = Status(plan, given, listeners, report=report)
+                with closing(engine), self._live(status):
+                    progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         except KeyboardInterrupt as stop:
@@ -233,8 +248,25 @@ class LocalRunner:
             counters=progress.counters,
             freq_maps=progress.freq_maps,
             elapsed=time.perf_counter() - begin,
-            report=run_record(self.dest_dir),
+            report=report,
         )
+
+    @contextmanager
+    def _live(self, status: Status) -> Iterator[None]:
+        """Serves the live page, if there is to be one. Workers are there by now: beside a second
+        thread they could not be forked."""
+        if self.http_port is None:
+            yield
+            return
+        from gaia.runner.live import LivePage
+
+        live = LivePage(self.http_host, self.http_port)
+        status.listeners.append(live)
+        live.start(status)
+        try:
+            yield
+        finally:
+            live.close()
 
     def _shown(self, workers: int, memory: int) -> dict[str, Any]:
         """The settings, for the run's record."""

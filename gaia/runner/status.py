@@ -18,14 +18,26 @@ from gaia.pipeline.graph import Records, StoredTable
 from gaia.pipeline.plan import Plan, Stage, walk
 from gaia.runner import profile
 from gaia.runner.engine import Death, Worker
+from gaia.runner.failure import Terminated
 from gaia.runner.profile import Profile
 from gaia.runner.samples import Samples
-from gaia.runner.task import Task, TaskReport
+from gaia.runner.skips import Skipped
+from gaia.runner.task import ParseError, Task, TaskReport
 
 # Of more tasks than these, those that took longest are told one by one.
 _TASKS = 2_000
 _ERRORS = 50
 _LARGEST = 20
+_SHOWN_OTHERWISE = (
+    "stage",
+    "running",
+    "done",
+    "slowest",
+    "counters",
+    "parse_errors",
+    "skipped",
+    "profile",
+)
 _SHOWN_PATHS = 100
 
 
@@ -70,6 +82,10 @@ class Done:
         return self.ended - self.began
 
 
+# Thousands of them are shown twice a second, for which `attrs.asdict` is too slow.
+_DONE = tuple(field.name for field in attrs.fields(Done))
+
+
 @attrs.define
 class StageStatus:
     """How far a stage is. `phase` is `waiting`, `running`, `committing`, `done`, `failed`, or
@@ -96,9 +112,14 @@ class StageStatus:
     done: list[Done] = attrs.field(factory=list)
     # Of these the one that took longest.
     slowest: Done | None = None
-    # While tables are put together: how many shards there are, and how many are made.
+    # Since when tables are put together: how many shards there are, and how many are made.
+    committing: float | None = None
     shards: int = 0
     shards_done: int = 0
+    # What was told when it was done: the first records that failed to parse, and by step what was
+    # left out.
+    parse_errors: tuple[ParseError, ...] = ()
+    skipped: dict[str, Skipped] = attrs.field(factory=dict)
     # What its tasks have told, where the run is profiled.
     profile: Profile | None = None
 
@@ -133,9 +154,13 @@ class Status:
     plan: Plan
     settings: dict[str, Any]
     listeners: list[Listener] = attrs.field(factory=list)
+    # Where the run's report will be.
+    report: str | None = None
     phase: str = "running"
     stages: list[StageStatus] = attrs.field(init=False)
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
+    # Of tables of which a few shards are much larger than the others.
+    hottest: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     errors: list[dict[str, Any]] = attrs.field(factory=list)
     samples: Samples = attrs.field(factory=Samples)
     started: float = attrs.field(factory=time.time)
@@ -224,6 +249,8 @@ class Status:
         """All tasks have finished; so many shards of a table are put together."""
         stage = self.stages[number]
         stage.phase = "committing"
+        if stage.committing is None:
+            stage.committing = self.now
         stage.shards += shards
         self._changed()
 
@@ -232,9 +259,21 @@ class Status:
         self.stages[number].shards_done += count
         self._changed()
 
-    def stage_done(self, number: int, manifests: dict[str, Manifest]) -> None:
+    def keys_found(self, table: str, hottest: list[dict[str, Any]]) -> None:
+        """It is known what makes the largest shards of a table so large."""
+        if hottest:
+            self.hottest[table] = hottest
+
+    def stage_done(
+        self,
+        number: int,
+        manifests: dict[str, Manifest],
+        parse_errors: tuple[ParseError, ...],
+        skipped: dict[str, Skipped],
+    ) -> None:
         """All tables of a stage are in their places."""
         stage = self.stages[number]
+        stage.parse_errors, stage.skipped = parse_errors, skipped
         if stage.phase != "skipped":
             stage.phase, stage.ended = "done", self.now
         self.manifests |= manifests
@@ -263,19 +302,24 @@ class Status:
         self.elapsed = self.now
         self.phase = "done"
 
+    def fail(self, error: BaseException) -> None:
+        """The run has failed, or was stopped; also after the last stage."""
+        if self.phase == "failed":
+            return
+        stage = self.current
+        self.elapsed = self.now
+        self.phase = "failed"
+        if stage is not None:
+            stage.phase, stage.ended = "failed", self.elapsed
+        self.error("" if stage is None else stage.name, _told(error), "failed")
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Tells listeners when the run has come to its end, whatever that is."""
         try:
             yield
         except BaseException as error:
-            stage = self.current
-            self.elapsed = self.now
-            self.phase = "failed"
-            if stage is not None:
-                stage.phase, stage.ended = "failed", self.elapsed
-            shown = str(error) if isinstance(error, GaiaError) else type(error).__name__
-            self.error("" if stage is None else stage.name, shown, "failed")
+            self.fail(error)
             raise
         finally:
             for listener in self.listeners:
@@ -311,10 +355,14 @@ class Status:
         for stage in self.stages:
             counters.update(stage.counters)
         return self.progress() | {
+            "report": self.report,
             "settings": self.settings,
             "versions": _versions(),
             "stages": [_stage(stage) for stage in self.stages],
-            "tables": {name: _table(manifest) for name, manifest in self.manifests.items()},
+            "tables": {
+                name: _table(manifest) | {"hottest": self.hottest.get(name, [])}
+                for name, manifest in self.manifests.items()
+            },
             "counters": dict(counters),
             "errors": list(self.errors),
             "samples": self.samples.shown(),
@@ -326,6 +374,16 @@ class Status:
         profiled."""
         found = [(stage.name, stage.profile) for stage in self.stages if stage.profile is not None]
         return profile.shown(found) if found else None
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, GaiaError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    if isinstance(error, Terminated):
+        return "stopped by SIGTERM"
+    return f"{type(error).__name__}: {error}"
 
 
 def _versions() -> dict[str, Any]:
@@ -346,7 +404,7 @@ def _progress(status: StageStatus) -> dict[str, Any]:
     shown = attrs.asdict(
         status,
         recurse=False,
-        filter=attrs.filters.exclude("stage", "running", "done", "slowest", "counters", "profile"),
+        filter=attrs.filters.exclude(*_SHOWN_OTHERWISE),
     )
     return shown | {
         "name": status.name,
@@ -381,8 +439,14 @@ def _stage(status: StageStatus) -> dict[str, Any]:
         "steps": [branch.name for branch in walk(stage.root)][1:],
         "inputs": [entry.table for entry in stage.inputs],
         "tables": [table.name for table in stage.tables()],
+        "letters": [table.name for table in stage.letters],
         "counters": dict(status.counters),
-        "done": [attrs.asdict(done) for done in sorted(slowest, key=lambda done: done.began)],
+        "done": [
+            {name: getattr(done, name) for name in _DONE}
+            for done in sorted(slowest, key=lambda done: done.began)
+        ],
+        "parse_errors": [attrs.asdict(error) for error in status.parse_errors],
+        "skipped": {step: attrs.asdict(skipped) for step, skipped in status.skipped.items()},
     }
 
 
@@ -406,6 +470,7 @@ def _table(manifest: Manifest) -> dict[str, Any]:
         "shards": len(sizes),
         "records": sum(shard.records for shard in manifest.shards),
         "raw_bytes": sum(shard.raw_bytes for shard in manifest.shards),
+        "sharding": manifest.sharding,
         "bytes": sum(sizes),
         "histogram": list(_histogram(sizes)),
         "largest": [
