@@ -20,7 +20,7 @@ from gaia.cli.top import TOP
 from gaia.cli.verify import VERIFY
 from gaia.errors import GaiaError
 
-COMMANDS: tuple[Command, ...] = (CAT, HEAD, STAT, REPORT, VERIFY, RUN, TOP, COMPLETION)
+COMMANDS: tuple[Command, ...] = (RUN, TOP, REPORT, CAT, HEAD, STAT, VERIFY, COMPLETION)
 
 _EXIT_CODES = "exit codes: 0 all is well, 1 something is missing, damaged or failed, 2 wrong usage"
 
