@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from gaia.io.undisturbed import undisturbed
 from gaia.runner.progress_lines import Line
 
 # What is printed is held until its line ends, but no more than so many characters.
@@ -29,7 +30,8 @@ class Terminal:
     """Draws lines on a terminal, again and again.
 
     As long as it does, what this process prints there goes through it, line by line. Processes that
-    are forked meanwhile print as if it were not there.
+    are forked meanwhile print as if it were not there. Ctrl-C waits until something is drawn: what
+    is half drawn would be drawn again.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -44,9 +46,10 @@ class Terminal:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._live.start()
+        with undisturbed():
+            self._live.start()
         self._redirected = [
-            (name, _Above(getattr(sys, name), self._console.out))
+            (name, _Above(getattr(sys, name), self._print))
             for name in ("stdout", "stderr")
             if is_terminal(getattr(sys, name))
         ]
@@ -65,7 +68,8 @@ class Terminal:
         Raises:
             OSError: The terminal is gone.
         """
-        self._live.update(_rendered(lines), refresh=True)
+        with undisturbed():
+            self._live.update(_rendered(lines), refresh=True)
 
     def close(self) -> None:
         """The lines drawn last stay there.
@@ -76,7 +80,12 @@ class Terminal:
         for _, above in self._redirected:
             above.flush()
         self.let_go()
-        self._live.stop()
+        with undisturbed():
+            self._live.stop()
+
+    def _print(self, text: str) -> None:
+        with undisturbed():
+            self._console.out(text)
 
     def let_go(self) -> None:
         """What is printed goes where it went before."""
@@ -123,7 +132,7 @@ def as_html(lines: list[Line]) -> str:
 class _Above(io.TextIOBase):
     """Prints whole lines above those that are drawn, with nothing wrapped or coloured."""
 
-    def __init__(self, stream: TextIO, out: Callable[..., None]) -> None:
+    def __init__(self, stream: TextIO, out: Callable[[str], None]) -> None:
         self.stream = stream
         self._out = out
         self._held = ""
