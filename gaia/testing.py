@@ -32,6 +32,7 @@ from gaia.runner.engine import InlineEngine
 from gaia.runner.inputs import Slice
 from gaia.runner.result import Table as StoredTable
 from gaia.runner.splits import read_tasks
+from gaia.runner.status import Status
 from gaia.runner.task import Task
 
 _MEMORY = "/dev/shm"
@@ -100,7 +101,8 @@ def run(
         place = LocalDestination(folder)
         scheduler.prepare(plan, reads, place)
         settings = scheduler.Settings(Attempts(), _BUDGET)
-        progress = scheduler.execute(plan, reads, InlineEngine(), place, settings)
+        status = Status(plan, {})
+        progress = scheduler.execute(plan, reads, InlineEngine(), place, settings, status)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}
         for name, manifest in progress.manifests.items():

@@ -22,8 +22,10 @@ import gaia
 import gaia.testing
 from gaia.ops import Distinct, GroupBy, InnerJoin, LeftJoin, TopK, WordCount
 from gaia.runner import scheduler
+from gaia.runner.engine import Worker
 from gaia.runner.memory import Budget, budget_of, default_memory, least_memory, parse_size
-from gaia.runner.watch import Watch
+from gaia.runner.status import Status
+from gaia.runner.watch import StageWatch
 
 # With a single byte, a joiner takes a record at a time, and holds one key.
 LIMITS = st.sampled_from([1, 4 << 10])
@@ -467,20 +469,26 @@ class TestDefault:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="needs Linux's files")
 class TestWatch:
+    @staticmethod
+    def watch(share: int, memory: int) -> StageWatch:
+        pipeline = gaia.Pipeline("p")
+        pipeline.from_records(["a"], name="group_by").write("t", gaia.TXT).with_mod_n_sharding(1)
+        return StageWatch(Status(pipeline.plan(), {}), 0, "keep less", share, memory)
+
     def test_a_worker_beyond_its_share_is_told_of_once(self, capsys):
-        watch = Watch("group_by", "keep less", 1_000_000, 3_000_000_000)
+        watch = self.watch(1_000_000, 3_000_000_000)
         watch.look([])
         with mock.patch("time.monotonic", side_effect=[10**9, 2 * 10**9]):
-            watch.look([os.getpid()])
-            watch.look([os.getpid()])
+            watch.look([Worker("worker 1", os.getpid())])
+            watch.look([Worker("worker 1", os.getpid())])
         told = capsys.readouterr().err
         assert told.startswith("gaia: step `group_by`: a worker uses ")
         assert told.endswith(" of its share of 1 MB (memory=3.0 GB); keep less\n")
         assert told.count("\n") == 1
 
     def test_others_and_the_dead_are_not(self, capsys):
-        watch = Watch("group_by", "keep less", 1 << 50, 1 << 50)
-        watch.look([os.getpid(), 2**22 + 1])
+        watch = self.watch(1 << 50, 1 << 50)
+        watch.look([Worker("worker 1", os.getpid()), Worker("worker 2", 2**22 + 1)])
         assert not watch.told
         assert capsys.readouterr().err == ""
 
@@ -496,9 +504,9 @@ class TestWatch:
                 with open(path, "rb", buffering=0) as noticed:
                     noticed.read(1)
 
-        class Noticing(Watch):
-            def look(self, pids: Any) -> None:
-                super().look(pids)
+        class Noticing(StageWatch):
+            def look(self, workers: Any) -> None:
+                super().look(workers)
                 if self.told:
                     os.write(pipe, b"x" * 9)
 
@@ -508,7 +516,7 @@ class TestWatch:
         joiner = pipeline.join(Hoard, [table.bind_with(Hoard.take)], name="hoard")
         joiner.write("out", gaia.TXT)
         try:
-            with mock.patch.object(scheduler, "Watch", Noticing):
+            with mock.patch.object(scheduler, "StageWatch", Noticing):
                 gaia.LocalRunner(tmp_path, workers=1, memory="250MB").run(pipeline)
         finally:
             os.close(pipe)

@@ -30,6 +30,7 @@ def test_the_public_names():
         "Batch",
         "Context",
         "DeadLetter",
+        "ExecutorRunner",
         "FileSpec",
         "GaiaError",
         "InputError",

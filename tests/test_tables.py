@@ -75,7 +75,12 @@ class TestFolder:
         assert report["counters"] == result.counters
         assert 0 < report["elapsed"] <= result.elapsed
         assert [stage["name"] for stage in report["stages"]] == ["words"]
-        assert report["tables"] == {"out": {"shards": 3, "records": len(WORDS)}}
+        assert report["phase"] == "done"
+        (table,) = report["tables"].values()
+        assert (table["shards"], table["records"]) == (3, len(WORDS))
+        assert sum(bar["shards"] for bar in table["histogram"]) == 3
+        (stage,) = report["stages"]
+        assert (stage["records"], stage["finished"]) == (len(WORDS), stage["tasks"])
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_gzip_shards_are_read_by_zcat(self, dest: Path, workers: int) -> None:

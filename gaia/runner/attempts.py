@@ -17,7 +17,7 @@ from gaia.runner.failure import Failure
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.task import Setup, Task, TaskReport, run_task
-from gaia.runner.watch import Watch
+from gaia.runner.watch import StageWatch
 
 _SHOWN_PARTS = 3
 
@@ -39,7 +39,7 @@ def run_all(
     setup: Setup,
     tasks: Sequence[Task],
     settings: Attempts,
-    watch: Watch | None = None,
+    watch: StageWatch,
 ) -> Iterator[TaskReport]:
     """Runs the tasks of a stage; yields their reports as they come.
 
@@ -61,6 +61,7 @@ def run_all(
     for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout, watch):
         if isinstance(outcome, Death):
             _remove(setup, task)
+            watch.died(task, outcome)
         life = lives.get(task.number)
         if life is None:
             if not isinstance(outcome, Death):

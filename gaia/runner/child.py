@@ -1,4 +1,4 @@
-"""Worker processes of this machine: how they are started, spoken to, and how they end."""
+"""Child processes of this machine: how they are started, spoken to, and how they end."""
 
 import os
 import signal
@@ -14,9 +14,8 @@ from typing import Any
 
 import cloudpickle
 
-from gaia.runner.engine import Death
+from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
-from gaia.runner.watch import EVERY, Watch
 from gaia.runner.worker import flush, serve
 
 # The workers fill the cores; threads that libraries start in each would be in their way.
@@ -32,10 +31,12 @@ _GRACE = 2.0
 _DUMP = 1 << 16
 
 
-class Worker:
+class Child:
     """A worker process, as who has started it sees it."""
 
-    def __init__(self, connection: Connection, dump: int, pid: int) -> None:
+    def __init__(self, number: int, connection: Connection, dump: int, pid: int) -> None:
+        self.number = number
+        self.shown = Worker(f"worker {number}", pid)
         self.connection = connection
         self.dump = dump
         self.pid = pid
@@ -122,18 +123,18 @@ def _told(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def ready(busy: Collection[Worker], watch: Watch | None) -> list[Worker]:
+def ready(busy: Collection[Child], watch: Watch | None, workers: list[Child]) -> list[Child]:
     """Waits for workers that have answered, ended or used up their time; for a moment only, if
     somebody watches them."""
     # A child of a dead worker may hold its pipe open, so its end is waited for as well.
     ends = [worker.end for worker in busy if worker.end is not None]
     deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
     patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    if watch is not None and not watch.told:
+    if watch is not None:
         patience = EVERY if patience is None else min(patience, EVERY)
     told = set(wait([*(worker.connection for worker in busy), *ends], patience))
     if watch is not None:
-        watch.look(worker.pid for worker in busy)
+        watch.look(worker.shown for worker in workers)
     now = time.monotonic()
     return [
         worker
@@ -160,7 +161,7 @@ def _dump() -> int:
         return os.dup(file.fileno())
 
 
-def fork(others: list[Worker]) -> Worker:
+def fork(others: list[Child], number: int) -> Child:
     """Starts a worker as a copy of this process. It is not to hold on to `others`."""
     ours, theirs = socket.socketpair()
     dump = _dump()
@@ -179,10 +180,10 @@ def fork(others: list[Worker]) -> Worker:
         finally:
             os._exit(status)
     theirs.close()
-    return Worker(Connection(ours.detach()), dump, pid)
+    return Child(number, Connection(ours.detach()), dump, pid)
 
 
-def spawn() -> Worker:
+def spawn(number: int) -> Child:
     """Starts a worker afresh."""
     ours, theirs = socket.socketpair()
     dump = _dump()
@@ -205,4 +206,4 @@ def spawn() -> Worker:
             start_new_session=True,
         )
         process.returncode = 0  # This module waits for it; Popen must not.
-    return Worker(Connection(ours.detach()), dump, process.pid)
+    return Child(number, Connection(ours.detach()), dump, process.pid)

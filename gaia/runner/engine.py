@@ -1,12 +1,10 @@
 """The small protocol behind which tasks run, and the engine that runs them in this process."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import attrs
-
-from gaia.runner.watch import Watch
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -20,6 +18,28 @@ class Death:
 
     how: str
     frames: str = ""
+
+
+@attrs.frozen
+class Worker:
+    """Who runs items: its name, and its process where that is on this machine."""
+
+    name: str
+    pid: int | None = None
+
+
+class Watch(Protocol):
+    """Is told by an engine what its workers do."""
+
+    def began(self, item: Any, worker: Worker) -> None:
+        """A worker has got an item."""
+
+    def look(self, workers: Iterable[Worker]) -> None:
+        """Some time has passed, at most `EVERY` seconds, with these workers."""
+
+
+# Seconds between two looks at the workers.
+EVERY = 0.25
 
 
 class Engine(Protocol):
@@ -39,7 +59,7 @@ class Engine(Protocol):
         more meanwhile; yields every item with its result, or the death of its worker, as they come.
 
         A worker that takes longer than `timeout` seconds for an item is killed. Meanwhile `watch`
-        looks at the workers, if there are such.
+        is told which worker begins an item, and looks at the workers.
 
         Raises:
             GaiaError: What the function raised.
@@ -65,6 +85,9 @@ class InlineEngine:
         """See `Engine.map`."""
         while items:
             item = items.popleft()
+            if watch is not None:
+                watch.began(item, Worker("main"))
+                watch.look([])
             yield item, function(shared, item)
 
     def close(self) -> None:

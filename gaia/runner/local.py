@@ -1,40 +1,23 @@
 """LocalRunner: all cores of this machine."""
 
-import math
 import os
-import signal
-import sys
-import textwrap
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
-from gaia.errors import GaiaError, PipelineError
-from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
-from gaia.io.stores import join, local_path, store_of, url_of
-from gaia.pipeline.pipeline import Pipeline
-from gaia.runner import scheduler
-from gaia.runner.attempts import Attempts
-from gaia.runner.columns import Rows
+from gaia.errors import PipelineError
 from gaia.runner.engine import Engine, InlineEngine
-from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Part, Slice
+from gaia.runner.inputs import Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.processes import ProcessEngine
-from gaia.runner.result import RunResult, Table
-from gaia.runner.task import Source, Task
+from gaia.runner.runner import Runner, parts_of, sources_of
+from gaia.runner.task import Task
 
 # Jobs below these sizes end before worker processes would have started.
 _SMALL_BYTES = 1 << 20
 _SMALL_RECORDS = 10_000
-# A compressed file from this size on is worth a word if it cannot be split.
-_LONG_BYTES = 256 << 20
 
 
-class LocalRunner:
+class LocalRunner(Runner):
     """Runs pipelines on this machine.
 
     Args:
@@ -91,50 +74,29 @@ class LocalRunner:
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
-        if type(max_attempts) is not int or max_attempts < 1:
-            raise PipelineError(f"expected max_attempts of 1 or more, got {max_attempts!r}")
-        if task_timeout is not None:
-            if type(task_timeout) not in (int, float) or not 0 < task_timeout < math.inf:
-                raise PipelineError(
-                    f"expected task_timeout in seconds, above 0, got {task_timeout!r}"
-                )
-            if workers == 0:
-                raise PipelineError(
-                    "expected worker processes, which can be ended, for task_timeout, got workers=0"
-                )
-        dest = os.fspath(dest_dir)
-        self._store = store_of(dest, storage_options, filesystem)
-        self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
-        self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
+        super().__init__(
+            dest_dir,
+            scratch_dir=scratch_dir,
+            storage_options=storage_options,
+            filesystem=filesystem,
+            resume=resume,
+            verify=verify,
+            max_attempts=max_attempts,
+            task_timeout=task_timeout,
+        )
+        if task_timeout is not None and workers == 0:
+            raise PipelineError(
+                "expected worker processes, which can be ended, for task_timeout, got workers=0"
+            )
         self.workers = workers
-        self.attempts = Attempts(max_attempts, task_timeout)
-        self.resume = resume
-        self.verify = verify
         self.memory = None if memory is None else parse_size(memory)
 
-    def run(self, pipeline: Pipeline) -> RunResult:
-        """Runs all stages and returns the tables.
+    def _workers(self) -> int:
+        return self.workers or cores()
 
-        Ctrl-C and SIGTERM stop all workers; tables that were not finished are not written.
-
-        Raises:
-            PipelineError: The graph is not complete.
-            InputError: An input is missing or damaged.
-            OutputError: The destination cannot be written.
-            StepError: User code raised.
-            WorkerError: Worker processes died, or took too long.
-        """
-        begin = time.perf_counter()
-        plan = pipeline.plan()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        workers = self.workers or cores or os.cpu_count() or 1
-        reads = scheduler.plan_reads(plan, workers, self.verify)
-        place: Destination = LocalDestination(self.dest_dir, self.scratch_dir)
-        if self._store is not None:
-            place = StoreDestination(self.dest_dir, self._store, self.scratch_dir)
-        scheduler.prepare(plan, reads, place)
-        stores = {self._store, *(part.file.store for part in _parts(reads))}
-        alone = any(store is not None and store.in_process for store in stores)
+    def _engine(
+        self, workers: int, reads: dict[str, list[Task]], alone: bool
+    ) -> tuple[Callable[[], Engine], int]:
         timed = self.attempts.task_timeout is not None
         if alone and (self.workers or timed):
             got = f"workers={self.workers}" if self.workers else "task_timeout"
@@ -145,30 +107,7 @@ class LocalRunner:
         few = self.workers is None and not timed and _is_small(reads)
         inline = alone or self.workers == 0 or few
         memory = self._memory(1 if inline else workers)
-        _warn_of_long_reads(reads, workers)
-        try:
-            with _terminating():
-                engine: Engine = InlineEngine() if inline else ProcessEngine(workers)
-                settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
-                progress = scheduler.execute(plan, reads, engine, place, settings)
-        except GaiaError as error:
-            raise error.with_traceback(None) from None
-        except KeyboardInterrupt as stop:
-            stop.args = ("the run was stopped; the tables of unfinished stages are as they were",)
-            raise stop.with_traceback(None) from None
-        _warn_of_parse_errors(progress)
-        _warn_of_skipped(progress)
-        types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
-        return RunResult(
-            tables={
-                name: Table(join(self.dest_dir, name), types[name], manifest, self._store)
-                for name, manifest in progress.manifests.items()
-            },
-            counters=progress.counters,
-            freq_maps=progress.freq_maps,
-            elapsed=time.perf_counter() - begin,
-            report=run_record(self.dest_dir),
-        )
+        return (InlineEngine if inline else lambda: ProcessEngine(workers)), memory
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -182,79 +121,16 @@ class LocalRunner:
         return self.memory
 
 
-def _sources(reads: dict[str, list[Task]]) -> list[Source]:
-    return [source for tasks in reads.values() for task in tasks for source in task.inputs]
-
-
-def _parts(reads: dict[str, list[Task]]) -> list[Part | Rows]:
-    files = [source for source in _sources(reads) if not isinstance(source, Slice)]
-    return [part for source in files for part in source.parts]
+def cores() -> int:
+    """How many cores of this machine are ours."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_small(reads: dict[str, list[Task]]) -> bool:
-    slices = [source for source in _sources(reads) if isinstance(source, Slice)]
-    sizes = {part.path: part.file.size for part in _parts(reads)}
+    slices = [source for source in sources_of(reads) if isinstance(source, Slice)]
+    sizes = {part.path: part.file.size for part in parts_of(reads)}
     known = sum(size or 0 for size in sizes.values())
     records = sum(len(source.records) for source in slices)
     return known <= _SMALL_BYTES and records <= _SMALL_RECORDS and None not in sizes.values()
-
-
-def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
-    """Tells of files that keep one worker busy when the others have long been done."""
-    tasks = [task for tasks in reads.values() for task in tasks]
-    total = sum(task.weight for task in tasks)
-    for task in tasks:
-        files = [source for source in task.inputs if not isinstance(source, Slice)]
-        parts = [part for source in files for part in source.parts]
-        if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
-            continue
-        part = parts[0]
-        size = part.file.size or 0
-        if part.end is None and size >= _LONG_BYTES:
-            print(
-                f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
-                "which a single worker has to read while the others wait; recompress it with pzstd "
-                "or bgzip, whose files are read in parts, or cut it into several files",
-                file=sys.stderr,
-            )
-
-
-def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
-    for stage in progress.stages:
-        count = stage.counters.get("parse-errors", 0)
-        if not count:
-            continue
-        read = stage.counters.get(f"map-input-{stage.name}")
-        of = "" if read is None else f" (beside {read} that were read)"
-        print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
-        for error in stage.parse_errors:
-            file = error.file or "records of the plan"
-            print(f"  {file}, position {error.position}: {error.message}", file=sys.stderr)
-
-
-def _warn_of_skipped(progress: scheduler.Progress) -> None:
-    for stage in progress.stages:
-        for step, skipped in stage.skipped.items():
-            print(
-                f"gaia: {step}: records that failed and were left out: {skipped.count}; the last:\n"
-                + textwrap.indent(skipped.last, "  "),
-                file=sys.stderr,
-            )
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Turns SIGTERM into `SystemExit`, so that workers and unfinished files are cleaned up."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from gaia.pipeline.travel import dumps
-from gaia.runner.child import Worker, fork, ready, spawn, undisturbed, unpacked
-from gaia.runner.engine import Death
-from gaia.runner.watch import Watch
+from gaia.runner.child import Child, fork, ready, spawn, undisturbed, unpacked
+from gaia.runner.engine import Death, Watch
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -28,10 +27,10 @@ class ProcessEngine:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._workers: list[Worker] = []
+        self._workers: list[Child] = []
         try:
-            for _ in range(workers):
-                self._start()
+            for number in range(1, workers + 1):
+                self._start(number)
         except BaseException:
             self.close()
             raise
@@ -47,22 +46,24 @@ class ProcessEngine:
         """See `Engine.map`."""
         payload = dumps((function, shared, timeout))
         idle = list(self._workers)
-        busy: dict[Worker, Item] = {}
+        busy: dict[Child, Item] = {}
 
         def hand_out() -> None:
             while items and idle:
                 worker, item = idle.pop(), items.popleft()
                 worker.begin(payload, dumps(item), timeout)
                 busy[worker] = item
+                if watch is not None:
+                    watch.began(item, worker.shown)
 
         hand_out()
         while busy:
-            for worker in ready(busy, watch):
+            for worker in ready(busy, watch, self._workers):
                 item = busy.pop(worker)
                 outcome: Result | Death = unpacked(worker.receive())
                 if isinstance(outcome, Death):
                     self._workers.remove(worker)
-                    worker = self._start()
+                    worker = self._start(worker.number)
                 idle.append(worker)
                 hand_out()
                 yield item, outcome
@@ -77,10 +78,10 @@ class ProcessEngine:
                 worker.reap()
             self._workers = []
 
-    def _start(self) -> Worker:
+    def _start(self, number: int) -> Child:
         # This process may have got threads since the last one was started.
         with undisturbed():
-            worker = fork(self._workers) if _single_threaded() else spawn()
+            worker = fork(self._workers, number) if _single_threaded() else spawn(number)
             self._workers.append(worker)
         return worker
 

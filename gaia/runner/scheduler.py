@@ -31,8 +31,9 @@ from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.splits import join_tasks, read_tasks
+from gaia.runner.status import Status
 from gaia.runner.task import ParseError, Setup, Task, TaskReport
-from gaia.runner.watch import Watch
+from gaia.runner.watch import CommitWatch, StageWatch
 
 X = TypeVar("X")
 
@@ -110,6 +111,7 @@ def execute(
     engine: Engine,
     place: Destination,
     settings: Settings,
+    status: Status,
 ) -> Progress:
     """Runs all stages. What a failed run was about to write is removed; what its tasks have done
     stays for a run that goes on with it.
@@ -117,17 +119,28 @@ def execute(
     Raises:
         GaiaError: A task failed, or a table could not be committed.
     """
-    begin = time.perf_counter()
+    with status.told():
+        return _executed(plan, reads, engine, place, settings, status)
+
+
+def _executed(
+    plan: Plan,
+    reads: dict[str, list[Task]],
+    engine: Engine,
+    place: Destination,
+    settings: Settings,
+    status: Status,
+) -> Progress:
     state: Resume | None = None
     finished = False
     try:
         work = place.open(keep=settings.resume)
         state = open_resume(place, work, settings.resume)
-        run = _Execution(plan, engine, place, settings, state)
+        run = _Execution(plan, engine, place, settings, state, status)
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
-        elapsed = time.perf_counter() - begin
-        place.write_record(_record(plan, run.progress, elapsed, state.packed()))
+        status.end()
+        place.write_record(_record(status, run.progress, state.packed()))
         finished = True
     except GaiaError:
         raise
@@ -161,6 +174,7 @@ class _Execution:
     place: Destination
     settings: Settings
     resume: Resume
+    status: Status
     progress: Progress = attrs.field(factory=Progress)
     # Of the stage that writes each table.
     identities: dict[str, Identity] = attrs.field(factory=dict)
@@ -174,26 +188,34 @@ class _Execution:
         """Runs a stage's tasks (of a join, those for the shards as they were written) and commits
         its tables; or takes it as an earlier run has left it."""
         begin = time.perf_counter()
+        number = len(self.progress.stages)
         identity = identity_of(stage, tasks, self.identities)
         self.identities |= {table.name: identity for table in stage.tables()}
         committed = self.resume.finished(stage, identity)
         if committed is None:
-            committed = self._done(stage, tasks, identity, begin)
+            committed = self._done(stage, number, tasks, identity, begin)
+        else:
+            self.status.stage_skipped(number, committed.counters)
         progress = self.progress
         progress.manifests |= committed.manifests
         progress.counters.update(committed.counters)
         for name, counts in committed.freq_maps.items():
             progress.freq_maps[name].update(counts)
         progress.stages.append(committed.record)
+        self.status.stage_done(number, committed.manifests)
 
     def _done(
-        self, stage: Stage, tasks: list[Task] | None, identity: Identity, begin: float
+        self,
+        stage: Stage,
+        number: int,
+        tasks: list[Task] | None,
+        identity: Identity,
+        begin: float,
     ) -> Committed:
         progress = self.progress
         if tasks is None:
             sources = {name: self.place.source(name) for name in progress.manifests}
             tasks = join_tasks(stage, progress.manifests, sources, self.settings.verify)
-        number = len(progress.stages)
         folder = os.path.join(self.resume.work, f"{number:03}-{os.urandom(3).hex()}")
         tasks, reports, folder = self.resume.begin(stage, identity, tasks, folder)
         setup = Setup(
@@ -205,9 +227,11 @@ class _Execution:
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]
+        self.status.stage_began(number, tasks, reports)
         attempts = self.settings.attempts
-        for report in run_all(self.engine, setup, left, attempts, self.watch(stage)):
+        for report in run_all(self.engine, setup, left, attempts, self.watch(stage, number)):
             self.resume.task_done(stage, report)
+            self.status.task_done(number, report)
             reports.append(report)
         reports.sort(key=lambda report: report.task)
         counters: Counter[str] = Counter()
@@ -218,7 +242,10 @@ class _Execution:
             skipped = added(skipped, report.skipped, forgiving(stage))
             for name, counts in report.freq_maps.items():
                 freq_maps[name].update(counts)
-        made = {table.name: self.commit(table, reports, dict(counters)) for table in stage.tables()}
+        made = {
+            table.name: self.commit(table, number, reports, dict(counters))
+            for table in stage.tables()
+        }
         for name, manifest in made.items():
             self.place.publish(name, manifest, durable=name not in self.joined)
         errors = [error for report in reports for error in report.parse_errors]
@@ -236,15 +263,18 @@ class _Execution:
         shutil.rmtree(folder)
         return committed
 
-    def watch(self, stage: Stage) -> Watch:
-        """Tells of workers that use more than their share in a stage."""
+    def watch(self, stage: Stage, number: int) -> StageWatch:
+        """Tells of what workers do in a stage."""
         advice = "use fewer workers, or keep less in its steps"
         if stage.joiner is not None:
             advice = "keep less in the joiner, or use more shards"
         memory = self.settings.memory
-        return Watch(stage.name, advice, share_of(memory, self.engine.workers), memory)
+        share = share_of(memory, self.engine.workers)
+        return StageWatch(self.status, number, advice, share, memory)
 
-    def commit(self, table: Table, reports: list[TaskReport], counters: dict[str, int]) -> Manifest:
+    def commit(
+        self, table: Table, number: int, reports: list[TaskReport], counters: dict[str, int]
+    ) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
         folder, upload = self.place.begin(table.name, keep=table.name in self.joined)
         bundles = (bundle for report in reports for bundle in report.bundles)
@@ -262,9 +292,10 @@ class _Execution:
             parquet=table.format is Format.PARQUET,
             upload=upload,
         )
-        batches = deque(_batches(_shard_jobs(table, reports), 4 * self.engine.workers))
-        made = _made(self.engine, layout, batches, self.settings.attempts.max_attempts)
-        shards = sorted(made, key=_by_key)
+        jobs = _shard_jobs(table, reports)
+        self.status.committing(number, len(jobs))
+        batches = deque(_batches(jobs, 4 * self.engine.workers))
+        shards = sorted(self._made(layout, number, batches), key=_by_key)
         manifest = Manifest(
             table=table.name,
             format=table.format.value,
@@ -277,21 +308,23 @@ class _Execution:
         write_manifest(folder, manifest)
         return manifest
 
-
-def _made(
-    engine: Engine, layout: Layout, batches: deque[tuple[ShardJob, ...]], max_attempts: int
-) -> Iterator[Shard]:
-    """Makes the shards of a table; those of a batch again if its worker dies."""
-    for batch, outcome in engine.map(make_shards, layout, batches):
-        if not isinstance(outcome, Death):
-            yield from outcome
-            continue
-        attempt = batch[0].attempt
-        if attempt == max_attempts:
-            raise WorkerError(
-                f"table `{layout.table}`: a worker process that put shards together {outcome.how}"
-            )
-        batches.append(tuple(attrs.evolve(job, attempt=attempt + 1) for job in batch))
+    def _made(
+        self, layout: Layout, number: int, batches: deque[tuple[ShardJob, ...]]
+    ) -> Iterator[Shard]:
+        """Makes the shards of a table; those of a batch again if its worker dies."""
+        watch = CommitWatch(self.status)
+        for batch, outcome in self.engine.map(make_shards, layout, batches, None, watch):
+            if not isinstance(outcome, Death):
+                self.status.shards_made(number, len(outcome))
+                yield from outcome
+                continue
+            attempt = batch[0].attempt
+            if attempt == self.settings.attempts.max_attempts:
+                raise WorkerError(
+                    f"table `{layout.table}`: a worker process that put shards together "
+                    f"{outcome.how}"
+                )
+            batches.append(tuple(attrs.evolve(job, attempt=attempt + 1) for job in batch))
 
 
 def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
@@ -327,21 +360,13 @@ def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
 
 
-def _record(plan: Plan, progress: Progress, elapsed: float, resume: str) -> bytes:
+def _record(status: Status, progress: Progress, resume: str) -> bytes:
     """The run's own record: what ran, how long, what was counted, and what a run that is to resume
     has to know."""
-    content = {
-        "pipeline": plan.pipeline,
-        "elapsed": elapsed,
-        "counters": dict(progress.counters),
-        "stages": [attrs.asdict(stage) for stage in progress.stages],
-        "tables": {
-            name: {
-                "shards": len(manifest.shards),
-                "records": sum(shard.records for shard in manifest.shards),
-            }
-            for name, manifest in progress.manifests.items()
-        },
-        "resume": resume,
-    }
+    content = status.snapshot()
+    for stage, record in zip(content["stages"], progress.stages, strict=True):
+        stage["parse_errors"] = [attrs.asdict(error) for error in record.parse_errors]
+        stage["skipped"] = {step: attrs.asdict(skip) for step, skip in record.skipped.items()}
+        stage["elapsed"] = record.elapsed
+    content["resume"] = resume
     return (json.dumps(content, indent=1) + "\n").encode()

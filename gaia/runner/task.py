@@ -81,10 +81,11 @@ class ParseError:
 
 @attrs.frozen
 class TaskReport:
-    """What a finished task tells: its bundles, its counts, what it left out by which step, its time
-    in seconds."""
+    """What a finished task tells: how many records it read, its bundles, its counts, what it left
+    out by which step, its time in seconds."""
 
     task: int
+    read: int
     bundles: tuple[Bundle, ...]
     counters: dict[str, int]
     freq_maps: dict[str, Counter[Any]]
@@ -176,6 +177,7 @@ class _TaskRun:
             self.state.forget()
         return TaskReport(
             task=self.task.number,
+            read=read,
             bundles=tuple(self._bundles()),
             counters=self._counters(read, targets),
             freq_maps=self.state.freq_maps,

@@ -1,44 +1,73 @@
-"""Watching how much memory workers use."""
+"""Watching the workers of a stage: what they have in their hands, and how much memory they use."""
 
 import os
 import sys
 import time
 from collections.abc import Iterable
 
+from gaia.runner.engine import EVERY, Death, Worker
 from gaia.runner.memory import shown
+from gaia.runner.status import Status
+from gaia.runner.task import Task
 
-# Seconds between two looks.
-EVERY = 0.25
 
+class StageWatch:
+    """Passes on what the workers of a stage do to the run's status.
 
-class Watch:
-    """Tells once of a worker that uses more than its share, before the system ends it.
-
-    What the core holds is within its budget; what users' code holds is not in our hands.
+    Tells once of a worker that uses more than its share, before the system ends it. What the core
+    holds is within its budget; what users' code holds is not in our hands.
     """
 
-    def __init__(self, step: str, advice: str, share: int, memory: int) -> None:
-        self._step = step
+    def __init__(self, status: Status, number: int, advice: str, share: int, memory: int) -> None:
+        self._status = status
+        self._number = number
         self._advice = advice
         self._share = share
         self._memory = memory
         self._next = 0.0
         self.told = False
 
-    def look(self, pids: Iterable[int]) -> None:
-        """Looks at the workers, unless it has just been done."""
+    def began(self, item: Task, worker: Worker) -> None:
+        """See `Watch.began`."""
+        self._status.task_began(self._number, item, worker)
+
+    def died(self, task: Task, death: Death) -> None:
+        """A worker is dead."""
+        self._status.task_died(self._number, task, death)
+
+    def look(self, workers: Iterable[Worker]) -> None:
+        """See `Watch.look`."""
         now = time.monotonic()
-        if self.told or now < self._next:
+        if now < self._next:
             return
         self._next = now + EVERY
-        used = max((_used(pid, self._share) for pid in pids), default=0)
+        workers = list(workers)
+        self._status.look(workers)
+        if self.told:
+            return
+        used = max((_used(worker.pid, self._share) for worker in workers if worker.pid), default=0)
         if used > self._share:
             self.told = True
+            step = self._status.plan.stages[self._number].name
             print(
-                f"gaia: step `{self._step}`: a worker uses {shown(used)} of its share of "
+                f"gaia: step `{step}`: a worker uses {shown(used)} of its share of "
                 f"{shown(self._share)} (memory={shown(self._memory)}); {self._advice}",
                 file=sys.stderr,
             )
+
+
+class CommitWatch:
+    """Goes on looking at the workers while they put shards together."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def began(self, item: object, worker: Worker) -> None:
+        """See `Watch.began`."""
+
+    def look(self, workers: Iterable[Worker]) -> None:
+        """See `Watch.look`."""
+        self._status.look(workers)
 
 
 def _used(pid: int, share: int) -> int:

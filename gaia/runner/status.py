@@ -1,0 +1,358 @@
+"""What a run tells of itself while it works: for progress, the live page, and its record."""
+
+import os
+import platform
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import attrs
+
+from gaia.errors import GaiaError
+from gaia.io.manifest import Manifest, Shard
+from gaia.pipeline.plan import Plan, Stage, walk
+from gaia.runner.engine import Death, Worker
+from gaia.runner.samples import Samples
+from gaia.runner.task import Task, TaskReport
+
+# Of more tasks than these, those that took longest are told one by one.
+_TASKS = 2_000
+_ERRORS = 50
+_LARGEST = 20
+
+
+class Listener(Protocol):
+    """Is told that something has happened, in the thread that runs the pipeline."""
+
+    def changed(self, status: "Status") -> None:
+        """Something has happened, or a quarter of a second has passed."""
+
+    def ended(self, status: "Status") -> None:
+        """The run has finished, or has failed."""
+
+
+@attrs.define
+class Running:
+    """A task that a worker has in its hands: since when, and how much of its weight it has read."""
+
+    task: Task
+    worker: str
+    began: float
+    read: int = 0
+
+
+@attrs.frozen
+class Done:
+    """A task that has finished. Times are in seconds since the run began, `bytes` as its weight."""
+
+    task: int
+    shard: int | None
+    worker: str
+    attempt: int
+    began: float
+    ended: float
+    bytes: int
+    records: int
+
+
+@attrs.define
+class StageStatus:
+    """How far a stage is. `phase` is `waiting`, `running`, `committing`, `done`, `failed`, or
+    `skipped` where an earlier run had finished it."""
+
+    number: int
+    stage: Stage
+    phase: str = "waiting"
+    began: float | None = None
+    ended: float | None = None
+    tasks: int = 0
+    # Of which an earlier run had finished so many.
+    resumed: int = 0
+    finished: int = 0
+    retried: int = 0
+    bytes: int = 0
+    bytes_done: int = 0
+    records: int = 0
+    written: int = 0
+    counters: Counter[str] = attrs.field(factory=Counter)
+    running: dict[int, Running] = attrs.field(factory=dict)
+    done: list[Done] = attrs.field(factory=list)
+    # While tables are put together: how many shards there are, and how many are made.
+    shards: int = 0
+    shards_done: int = 0
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return self.stage.name
+
+    @property
+    def queued(self) -> int:
+        """Tasks that nobody has begun."""
+        return self.tasks - self.finished - len(self.running)
+
+    @property
+    def bytes_read(self) -> int:
+        """What has been read, also by tasks that are not done."""
+        return self.bytes_done + sum(
+            min(running.read, running.task.weight) for running in self.running.values()
+        )
+
+
+@attrs.define
+class Status:
+    """The state of a run. The scheduler tells it what happens, listeners show it.
+
+    Everything here happens in one thread; `snapshot` is what others may have.
+    """
+
+    plan: Plan
+    settings: dict[str, Any]
+    listeners: list[Listener] = attrs.field(factory=list)
+    phase: str = "running"
+    stages: list[StageStatus] = attrs.field(init=False)
+    manifests: dict[str, Manifest] = attrs.field(factory=dict)
+    errors: list[dict[str, Any]] = attrs.field(factory=list)
+    samples: Samples = attrs.field(factory=Samples)
+    started: float = attrs.field(factory=time.time)
+    elapsed: float | None = None
+    _begin: float = attrs.field(factory=time.perf_counter)
+
+    def __attrs_post_init__(self) -> None:
+        self.stages = [StageStatus(number, stage) for number, stage in enumerate(self.plan.stages)]
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began, or those that it took."""
+        return time.perf_counter() - self._begin if self.elapsed is None else self.elapsed
+
+    @property
+    def current(self) -> StageStatus | None:
+        """The stage that runs."""
+        return next((s for s in self.stages if s.phase in ("running", "committing")), None)
+
+    def stage_began(self, number: int, tasks: list[Task], resumed: list[TaskReport]) -> None:
+        """A stage begins, some of whose tasks an earlier run has finished."""
+        stage = self.stages[number]
+        weights = {task.number: task.weight for task in tasks}
+        stage.phase, stage.began = "running", self.now
+        stage.tasks, stage.bytes = len(tasks), sum(weights.values())
+        for report in resumed:
+            stage.resumed += 1
+            self._count(stage, report, weights[report.task])
+        self._changed()
+
+    def stage_skipped(self, number: int, counters: dict[str, int]) -> None:
+        """An earlier run has finished the stage."""
+        stage = self.stages[number]
+        stage.phase = "skipped"
+        stage.began = stage.ended = self.now
+        stage.counters.update(counters)
+        self._changed()
+
+    def task_began(self, number: int, task: Task, worker: Worker) -> None:
+        """A worker has got a task."""
+        stage = self.stages[number]
+        stage.retried += task.attempt > 1
+        stage.running[task.number] = Running(task, worker.name, self.now)
+        self._changed()
+
+    def task_died(self, number: int, task: Task, death: Death) -> None:
+        """The worker that had a task is dead."""
+        self.stages[number].running.pop(task.number, None)
+        where = "" if task.shard is None else f", shard {task.shard}"
+        self.error(
+            self.stages[number].name, f"task {task.number}{where}: a worker {death.how}", "death"
+        )
+
+    def task_done(self, number: int, report: TaskReport) -> None:
+        """A task has finished."""
+        stage = self.stages[number]
+        running = stage.running.pop(report.task)
+        task = running.task
+        self._count(stage, report, task.weight)
+        done = Done(
+            task.number,
+            task.shard,
+            running.worker,
+            task.attempt,
+            running.began,
+            self.now,
+            task.weight,
+            report.read,
+        )
+        stage.done.append(done)
+        if len(stage.done) >= 2 * _TASKS:
+            stage.done.sort(key=lambda done: done.began - done.ended)
+            del stage.done[_TASKS:]
+        for error in report.parse_errors:
+            where = error.file or "records of the plan"
+            text = f"{where}, position {error.position}: {error.message}"
+            self.error(stage.name, text, "parse error")
+        for step, skipped in report.skipped.items():
+            self.error(step, skipped.last, "left out")
+        self._changed()
+
+    def committing(self, number: int, shards: int) -> None:
+        """All tasks have finished; so many shards of a table are put together."""
+        stage = self.stages[number]
+        stage.phase = "committing"
+        stage.shards += shards
+        self._changed()
+
+    def shards_made(self, number: int, count: int) -> None:
+        """So many more shards are whole."""
+        self.stages[number].shards_done += count
+        self._changed()
+
+    def stage_done(self, number: int, manifests: dict[str, Manifest]) -> None:
+        """All tables of a stage are in their places."""
+        stage = self.stages[number]
+        if stage.phase != "skipped":
+            stage.phase, stage.ended = "done", self.now
+        self.manifests |= manifests
+        self._changed()
+
+    def error(self, step: str, text: str, kind: str) -> None:
+        """Something went wrong that need not stop the run; the latest are kept."""
+        self.errors.append({"at": self.now, "step": step, "kind": kind, "text": text})
+        del self.errors[:-_ERRORS]
+
+    def look(self, workers: Iterable[Worker]) -> None:
+        """Looks at what the workers use of the machine."""
+        self.samples.take(self.now, workers, sum(stage.bytes_read for stage in self.stages))
+        self._changed()
+
+    def end(self) -> None:
+        """All stages are done."""
+        self.elapsed = self.now
+        self.phase = "done"
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tells listeners when the run has come to its end, whatever that is."""
+        try:
+            yield
+        except BaseException as error:
+            stage = self.current
+            self.elapsed = self.now
+            self.phase = "failed"
+            if stage is not None:
+                stage.phase, stage.ended = "failed", self.elapsed
+            shown = str(error) if isinstance(error, GaiaError) else type(error).__name__
+            self.error("" if stage is None else stage.name, shown, "failed")
+            raise
+        finally:
+            for listener in self.listeners:
+                listener.ended(self)
+
+    def _changed(self) -> None:
+        for listener in self.listeners:
+            listener.changed(self)
+
+    def _count(self, stage: StageStatus, report: TaskReport, weight: int) -> None:
+        stage.finished += 1
+        stage.bytes_done += weight
+        stage.records += report.read
+        stage.written += report.counters.get("fn-writes", 0)
+        stage.counters.update(report.counters)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain data, such as JSON holds."""
+        counters: Counter[str] = Counter()
+        for stage in self.stages:
+            counters.update(stage.counters)
+        return {
+            "pipeline": self.plan.pipeline,
+            "phase": self.phase,
+            "started": self.started,
+            "elapsed": self.now,
+            "settings": self.settings,
+            "versions": _versions(),
+            "stages": [_stage(stage) for stage in self.stages],
+            "tables": {name: _table(manifest) for name, manifest in self.manifests.items()},
+            "counters": dict(counters),
+            "errors": list(self.errors),
+            "samples": self.samples.shown(),
+        }
+
+
+def _versions() -> dict[str, Any]:
+    from gaia import __version__
+
+    return {
+        "gaia": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "cores": os.cpu_count(),
+        "command": sys.argv,
+    }
+
+
+def _stage(status: StageStatus) -> dict[str, Any]:
+    stage = status.stage
+    slowest = sorted(status.done, key=lambda done: done.began - done.ended)[:_TASKS]
+    shown = attrs.asdict(
+        status,
+        recurse=False,
+        filter=attrs.filters.exclude("stage", "running", "done", "counters"),
+    )
+    return shown | {
+        "name": stage.name,
+        "join": stage.joiner is not None,
+        "steps": [branch.name for branch in walk(stage.root)][1:],
+        "inputs": [entry.table for entry in stage.inputs],
+        "tables": [table.name for table in stage.tables()],
+        "queued": status.queued,
+        "bytes_read": status.bytes_read,
+        "counters": dict(status.counters),
+        "running": [
+            {
+                "task": running.task.number,
+                "shard": running.task.shard,
+                "attempt": running.task.attempt,
+                "worker": running.worker,
+                "began": running.began,
+                "bytes": running.task.weight,
+                "read": running.read,
+            }
+            for running in status.running.values()
+        ],
+        "done": [attrs.asdict(done) for done in sorted(slowest, key=lambda done: done.began)],
+    }
+
+
+def _table(manifest: Manifest) -> dict[str, Any]:
+    sizes = sorted(map(_size, manifest.shards), reverse=True)
+    largest = sorted(manifest.shards, key=_size, reverse=True)[:_LARGEST]
+    return {
+        "format": manifest.format,
+        "compression": manifest.compression,
+        "shards": len(sizes),
+        "records": sum(shard.records for shard in manifest.shards),
+        "raw_bytes": sum(shard.raw_bytes for shard in manifest.shards),
+        "bytes": sum(sizes),
+        "histogram": list(_histogram(sizes)),
+        "largest": [
+            {"shard": shard.key, "records": shard.records, "bytes": _size(shard)}
+            for shard in largest
+        ],
+    }
+
+
+def _size(shard: Shard) -> int:
+    return sum(file.size for file in shard.files)
+
+
+def _histogram(sizes: list[int], bars: int = 20) -> Iterator[dict[str, int]]:
+    """How many shards are of which size, in bars of one width."""
+    most = max(sizes, default=0)
+    width = max(1, -(-(most + 1) // bars))
+    counts = Counter(size // width for size in sizes)
+    for bar in range(most // width + 1 if sizes else 0):
+        yield {"from": bar * width, "to": (bar + 1) * width, "shards": counts[bar]}
