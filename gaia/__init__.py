@@ -21,6 +21,7 @@ from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.table import PTable
 from gaia.runner.executor import ExecutorRunner
 from gaia.runner.local import LocalRunner
+from gaia.runner.ray import RayRunner
 from gaia.runner.result import RunResult, Table, read_table
 from gaia.warc import WarcRecord
 
@@ -61,6 +62,7 @@ __all__ = [
     "PTable",
     "Pipeline",
     "PipelineError",
+    "RayRunner",
     "Run",
     "RunResult",
     "StepError",

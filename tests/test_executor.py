@@ -24,11 +24,11 @@ def dask() -> Iterator[Executor]:
     from distributed import Client, LocalCluster
 
     dask.config.set({"distributed.worker.memory.terminate": False})
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        with Client(cluster) as client:
-            yield client.get_executor()
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client.get_executor()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_the_executor_outlives_user_code_that_kills(executor: Executor, tmp_path
     pipeline = gaia.Pipeline("deadly")
     numbers = pipeline.from_records(list(range(20)), name="numbers").map(deadly)
     numbers.write("out", gaia.TXT).with_mod_n_sharding(2, lambda number: number)
-    with pytest.raises(gaia.WorkerError, match=r"was killed by SIGKILL(.|\n)*position 7: 7"):
+    with pytest.raises(gaia.WorkerError, match=r"SIGKILL(.|\n)*kills it: 7: 7"):
         gaia.ExecutorRunner(tmp_path / "out", executor, max_tasks=2).run(pipeline)
     assert tree(tmp_path / "out") == {}
     result = gaia.ExecutorRunner(tmp_path / "good", executor, max_tasks=2).run(word_count(tmp_path))
@@ -116,9 +116,9 @@ def test_what_all_tasks_share_travels_once_for_each_that_asks(tmp_path: Path) ->
     pipeline = gaia.Pipeline("large")
     (tmp_path / "in").mkdir()
     for number in range(16):
-        (tmp_path / "in" / f"{number}.txt").write_text("x\n" * 400_000)
+        (tmp_path / "in" / f"{number}.txt").write_text(f"{'x' * 999}\n" * 800)
     lines = pipeline.read_text(f"{tmp_path}/in/*.txt")
-    lines.filter(lambda line: line in large.hex()).write("out", gaia.TXT).with_mod_n_sharding(2)
+    lines.filter(lambda line: line == str(len(large))).write("out", gaia.TXT).with_mod_n_sharding(2)
     with Counting(2) as pool:
         gaia.ExecutorRunner(tmp_path / "out", pool, max_tasks=2).run(pipeline)
     assert sum(size > 1 << 20 for size in sent) == 2
@@ -135,9 +135,11 @@ def test_a_lost_worker_of_the_executor_is_a_death(tmp_path: Path) -> None:
     pipeline = gaia.Pipeline("lost")
     numbers = pipeline.from_records([1, 2], name="numbers").map(kill_parent)
     numbers.write("out", gaia.TXT).with_mod_n_sharding(2, lambda number: number)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        with pytest.raises(gaia.WorkerError, match="the executor takes no more tasks"):
-            gaia.ExecutorRunner(tmp_path / "out", pool, max_tasks=1).run(pipeline)
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(gaia.WorkerError, match="the executor takes no more tasks"),
+    ):
+        gaia.ExecutorRunner(tmp_path / "out", pool, max_tasks=1).run(pipeline)
     assert tree(tmp_path / "out") == {}
 
 
