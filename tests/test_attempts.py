@@ -75,7 +75,10 @@ def failure(table: gaia.PTable[Any], dest: Path, **settings: Any) -> str:
 def dies_in_commit(monkeypatch: pytest.MonkeyPatch, marker: Path) -> None:
     """Makes the first worker die that has made a shard."""
     from gaia.io import commit
+    from gaia.runner import processes
 
+    # Other tests may have left threads; a worker that is started afresh would not see the patch.
+    monkeypatch.setattr(processes, "_single_threaded", lambda: True)
     make_shard = commit._make_shard
 
     def dies(layout: Any, job: Any) -> Any:

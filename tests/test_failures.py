@@ -364,7 +364,7 @@ class TestWorkers:
 
 
 SCRIPT = """
-import os, signal, sys, threading
+import os, shutil, signal, sys, threading
 import gaia
 
 dest, fifo, workers, beside = sys.argv[1:]
@@ -382,6 +382,15 @@ class Hang(gaia.Mapper[int, int]):
 if __name__ == "__main__":
     if beside == "a thread":
         threading.Thread(target=threading.Event().wait, daemon=True).start()
+    if "clean-up" in beside:
+        removed = shutil.rmtree
+
+        def again(*args, **kwargs):
+            if sys.exc_info()[0] is not None:
+                os.kill(os.getpid(), int(beside.split()[1]))
+            removed(*args, **kwargs)
+
+        shutil.rmtree = again
     pipeline = gaia.Pipeline("hanging")
     hanging = pipeline.from_records([1, 2], name="numbers").map(Hang)
     hanging.write("out", gaia.TXT).with_mod_n_sharding(2)
@@ -475,6 +484,17 @@ class TestSignals:
         assert script.process.returncode in (-number, 128 + number)
         write_table(dest, ["next"])
         assert os.listdir(dest / "_gaia") == ["run.json"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_second_one_waits_until_what_is_unfinished_is_removed(
+        self, start: Callable[..., Hanging], dest: Path, number: int
+    ) -> None:
+        script = start(2, f"signal {number:d} in clean-up")
+        os.killpg(script.process.pid, number)
+        script.ended()
+        assert script.process.returncode in (-number, 128 + number)
+        assert os.listdir(dest) == ["_gaia"]
+        assert os.listdir(dest / "_gaia") == []
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_run_that_was_ended_leaves_no_trace(

@@ -197,6 +197,18 @@ class TestRerun:
         assert (dest / "out").is_symlink()
         assert list(gaia.read_table(behind).records()) == ["new"]
 
+    def test_what_a_killed_run_has_left_behind_a_link_is_removed(self, dest: Path) -> None:
+        behind = dest.with_name("behind")
+        write_table(dest, ["old"])
+        (dest / "out").rename(behind)
+        (dest / "out").symlink_to(behind)
+        left = dest.with_name("behind.gaia-unfinished")
+        left.mkdir()
+        (left / "out-00000-of-00002.txt").write_text("half")
+        write_table(dest, ["new"])
+        assert list(gaia.read_table(behind).records()) == ["new"]
+        assert not left.exists()
+
     @pytest.mark.parametrize("done", range(6))
     def test_an_interruption_leaves_one_table_or_the_other(
         self, dest: Path, monkeypatch: pytest.MonkeyPatch, done: int

@@ -523,7 +523,7 @@ class TestPipeline:
         assert result.counters["parse-errors"] == 2
         assert result.counters["map-input-pages"] == 18
         shown = capsys.readouterr().err
-        assert "pages: records that failed to parse: 2 (beside 18 that were read)" in shown
+        assert "pages: records that failed to parse: 2 (18 were read)" in shown
         assert f"{path}, position {starts[7]}: gzip data: " in shown
 
     def test_errors_of_user_code_are_its_own(self, archives: Archives) -> None:

@@ -181,7 +181,13 @@ def publish(staged: str, final: str, durable: bool) -> None:
         _keep_foreign_files(place, staged)
         if os.path.islink(final):
             # The link may lead to another file system, from where nothing can be swapped in.
-            staged = shutil.copytree(staged, f"{place}.new-{os.urandom(4).hex()}", symlinks=True)
+            beside = f"{place}.gaia-unfinished"
+            shutil.rmtree(beside, ignore_errors=True)  # Of a run that was killed.
+            try:
+                staged = shutil.copytree(staged, beside, symlinks=True)
+            except OSError:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
         _core.swap(staged, place)
         shutil.rmtree(staged)
     except OSError as error:

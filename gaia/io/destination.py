@@ -23,6 +23,7 @@ from gaia.io.manifest import (
     unfinished,
 )
 from gaia.io.stores import Store, at_once, explain, join
+from gaia.io.undisturbed import undisturbed
 from gaia.io.upload import Upload
 
 OWN = "_gaia"
@@ -145,14 +146,15 @@ class LocalDestination:
         """See `Destination.close`."""
         if self._lock is None:
             return
-        for folder in {self._work, self._hidden}:
-            kept = keep and os.path.isdir(os.path.join(folder, WORK))
-            for name in os.listdir(folder) if kept else ():
-                if name != WORK:
-                    _remove(os.path.join(folder, name))
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
-        self._lock.release()
+        with undisturbed():
+            for folder in {self._work, self._hidden}:
+                kept = keep and os.path.isdir(os.path.join(folder, WORK))
+                for name in os.listdir(folder) if kept else ():
+                    if name != WORK:
+                        _remove(os.path.join(folder, name))
+                if not kept:
+                    shutil.rmtree(folder, ignore_errors=True)
+            self._lock.release()
 
 
 class StoreDestination:

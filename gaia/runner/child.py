@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import cloudpickle
 
+from gaia.io.undisturbed import undisturbed
 from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
 from gaia.runner.worker import flush, serve
@@ -143,16 +144,6 @@ def ready(busy: Collection[Child], watch: Watch | None, workers: list[Child]) ->
         or worker.end in told
         or (worker.deadline is not None and now >= worker.deadline)
     ]
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Holds back Ctrl-C and SIGTERM: no worker is forgotten that has been started."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _dump() -> int:

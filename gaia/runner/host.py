@@ -6,7 +6,8 @@ hangs or is killed ends as it does on one machine, with as much to tell, and bre
 
 import threading
 
-from gaia.runner.child import Child, ready, spawn, undisturbed
+from gaia.io.undisturbed import undisturbed
+from gaia.runner.child import Child, ready, spawn
 from gaia.runner.engine import Death
 
 # What all tasks of a stage share is kept for so many stages.

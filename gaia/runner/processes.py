@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from gaia.io.undisturbed import undisturbed
 from gaia.pipeline.travel import dumps
-from gaia.runner.child import Child, fork, ready, spawn, undisturbed, unpacked
+from gaia.runner.child import Child, fork, ready, spawn, unpacked
 from gaia.runner.engine import Death, Watch
 
 Shared = TypeVar("Shared")

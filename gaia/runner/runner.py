@@ -185,7 +185,7 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
         if not count:
             continue
         read = stage.counters.get(f"map-input-{stage.name}")
-        of = "" if read is None else f" (beside {read} that were read)"
+        of = "" if read is None else f" ({read} were read)"
         print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
         for error in stage.parse_errors:
             file = error.file or "records of the plan"

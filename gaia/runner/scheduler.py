@@ -1,6 +1,5 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
-import json
 import os
 import shutil
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import attrs
+import msgspec
 
 from gaia.errors import GaiaError, InputError, OutputError, WorkerError
 from gaia.io.bundle import Frame
@@ -369,4 +369,4 @@ def _record(status: Status, progress: Progress, resume: str) -> bytes:
         stage["skipped"] = {step: attrs.asdict(skip) for step, skip in record.skipped.items()}
         stage["elapsed"] = record.elapsed
     content["resume"] = resume
-    return (json.dumps(content, indent=1) + "\n").encode()
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"

@@ -287,7 +287,7 @@ def _versions() -> dict[str, Any]:
     return {
         "gaia": __version__,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": " ".join((platform.system(), platform.release(), platform.machine())),
         "host": socket.gethostname(),
         "cores": os.cpu_count(),
         "command": sys.argv,

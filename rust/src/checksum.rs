@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-const BLOCK: usize = 1 << 20;
+// Small enough for memory that is reused: fresh pages would cost more than the hashing.
+const BLOCK: usize = 1 << 16;
 
 /// The XXH3-128 of some bytes.
 #[pyfunction]
