@@ -10,6 +10,7 @@ import attrs
 
 from gaia.errors import WorkerError
 from gaia.pipeline.plan import Stage, walk
+from gaia.runner.cluster import ship_task
 from gaia.runner.columns import Rows
 from gaia.runner.culprit import Culprit, find
 from gaia.runner.engine import Death, Engine
@@ -58,7 +59,8 @@ def run_all(
         skipped = added(skipped, report.skipped, steps)
         return report
 
-    for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout, watch):
+    function = run_task if setup.shipping is None else ship_task
+    for task, outcome in engine.map(function, setup, queue, settings.task_timeout, watch):
         if isinstance(outcome, Death):
             _remove(setup, task)
             watch.died(task, outcome)
@@ -120,9 +122,10 @@ def _search(
 
 
 def _remove(setup: Setup, task: Task) -> None:
-    """Removes what an attempt has left that nobody is going to read."""
+    """Removes what an attempt has left that nobody is going to read. What was shipped is in a
+    folder that is removed after the stage."""
     folder = setup.folder_of(task)
-    if os.path.isdir(folder):
+    if setup.shipping is None and os.path.isdir(folder):
         shutil.rmtree(folder)
 
 

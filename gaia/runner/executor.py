@@ -11,7 +11,7 @@ from gaia.runner.engine import Death, Engine
 from gaia.runner.futures import FutureEngine
 from gaia.runner.local import cores
 from gaia.runner.memory import default_memory, parse_size, total_memory
-from gaia.runner.runner import Runner
+from gaia.runner.runner import ClusterRunner
 from gaia.runner.task import Task
 
 # What executors raise in place of a worker's answer, by name, where they do not share a class.
@@ -78,7 +78,7 @@ def _call(
     return host.run(name, item, timeout)
 
 
-class ExecutorRunner(Runner):
+class ExecutorRunner(ClusterRunner):
     """Runs pipelines in the workers of an executor: a thread or process pool of Python's, or that
     of a cluster, such as `dask.distributed`'s `Client.get_executor()`.
 
@@ -92,6 +92,7 @@ class ExecutorRunner(Runner):
         max_tasks: How many tasks it is given at once; by default one for each core of this machine.
         task_memory: How much one task may use, as `"2GB"` or a number of bytes; by default its part
             of 70 % of what is free on this machine.
+        scratch_dir: A folder of every worker for temporary files; by default the system's.
         storage_options, filesystem, resume, verify, max_attempts, task_timeout: As `LocalRunner`
             has them.
 
@@ -114,6 +115,7 @@ class ExecutorRunner(Runner):
         max_tasks: int | None = None,
         *,
         task_memory: int | str | None = None,
+        scratch_dir: str | os.PathLike[str] | None = None,
         storage_options: dict[str, Any] | None = None,
         filesystem: Any = None,
         resume: bool = False,
@@ -123,7 +125,7 @@ class ExecutorRunner(Runner):
     ) -> None:
         super().__init__(
             dest_dir,
-            scratch_dir=None,
+            scratch_dir=scratch_dir,
             storage_options=storage_options,
             filesystem=filesystem,
             resume=resume,

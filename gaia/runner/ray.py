@@ -13,7 +13,7 @@ from gaia.runner import host
 from gaia.runner.engine import Death, Engine
 from gaia.runner.futures import FutureEngine
 from gaia.runner.memory import total_memory
-from gaia.runner.runner import Runner
+from gaia.runner.runner import ClusterRunner
 from gaia.runner.task import Task
 
 # Seconds after which the cluster is asked again how large it is.
@@ -122,7 +122,7 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-class RayRunner(Runner):
+class RayRunner(ClusterRunner):
     """Runs pipelines on a Ray cluster; needs `pip install 'gaia-mr[ray]'`.
 
     Within a program that is connected to Ray already, such as one started by `ray job submit`, that

@@ -25,6 +25,7 @@ from gaia.runner.engine import Engine
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.result import RunResult, Table
+from gaia.runner.shuffle import LocalShuffle, SharedShuffle, Shuffle
 from gaia.runner.status import Status
 from gaia.runner.task import Source, Task
 
@@ -87,7 +88,9 @@ class Runner:
             try:
                 with _terminating():
                     engine = start()
-                    settings = scheduler.Settings(self.attempts, memory, self.resume, self.verify)
+                    settings = scheduler.Settings(
+                        self.attempts, memory, self.resume, self.verify, self._shuffle()
+                    )
                     status = Status(plan, self._shown(engine.workers, memory))
                     progress = scheduler.execute(plan, reads, engine, place, settings, status)
             except GaiaError as error:
@@ -133,6 +136,9 @@ class Runner:
         if self._store is None:
             return LocalDestination(self.dest_dir, self.scratch_dir)
         return StoreDestination(self.dest_dir, self._store, self.scratch_dir)
+
+    def _shuffle(self) -> Shuffle:
+        return LocalShuffle()
 
     def _shown(self, workers: int, memory: int) -> dict[str, Any]:
         """The settings, for the run's record."""
@@ -218,3 +224,16 @@ def _terminating() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class ClusterRunner(Runner):
+    """What runners have in common whose workers may be on many machines: what one leaves for
+    another goes to the destination."""
+
+    def _place(self) -> Destination:
+        if self._store is None:
+            return LocalDestination(self.dest_dir)
+        return StoreDestination(self.dest_dir, self._store, shared=True)
+
+    def _shuffle(self) -> Shuffle:
+        return SharedShuffle(self.scratch_dir)
