@@ -4,7 +4,6 @@ What warc_parse.py and word_count.py do one after the other, in one pass and wit
 between. Without inputs it makes a small WET file itself.
 """
 
-import argparse
 import heapq
 from pathlib import Path
 
@@ -33,9 +32,8 @@ def build(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/common_crawl_words")
     parser.add_argument("--inputs", nargs="+", help="paths or globs of WET files")
-    parser.add_argument("--dest_dir", default="out/common_crawl_words", help="where the tables go")
     parser.add_argument("--num_shards", type=int, default=64, help="files per table (64)")
     parser.add_argument("--language", help="only pages in this language, such as eng")
     parser.add_argument("--min_chars", type=int, default=20, help="drop shorter lines (20)")
@@ -44,7 +42,7 @@ def main() -> None:
 
     inputs = args.inputs or make_wet(Path(args.dest_dir, "inputs", "pages.warc.wet.gz"))
     pipeline = build(inputs, args.num_shards, args.language, args.min_chars, args.pattern)
-    result = gaia.LocalRunner(args.dest_dir).run(pipeline)
+    result = gaia.runner_from_args(args).run(pipeline)
 
     counts = result["wordcounts"]
     words = sum(record.count for record in counts.records())

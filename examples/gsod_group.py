@@ -4,7 +4,6 @@ Rows are like those of NOAA's Global Summary of the Day, below a header: station
 temp, max, min (in °F), and whatever follows. Without inputs it makes up a few stations.
 """
 
-import argparse
 import csv
 import datetime
 import math
@@ -121,14 +120,13 @@ def make_weather(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/gsod_group")
     parser.add_argument("inputs", nargs="*", help="paths or globs of CSV files")
     parser.add_argument("--num_shards", type=int, default=8, help="files per table (8)")
-    parser.add_argument("--dest_dir", default="out/gsod_group", help="where the tables go")
     args = parser.parse_args()
 
     inputs = args.inputs or make_weather(Path(args.dest_dir, "inputs"))
-    result = gaia.LocalRunner(args.dest_dir).run(build(inputs, args.num_shards))
+    result = gaia.runner_from_args(args).run(build(inputs, args.num_shards))
 
     years: gaia.Table[YearSummary] = result["years"]
     print("year  observations   mean    min    max")

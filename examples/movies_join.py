@@ -5,7 +5,6 @@ A movie is `{"id": 1, "title": "Alien", "year": 1979, "adult": true}`, a member 
 those for adults and those for the family. Without inputs it makes up a few movies.
 """
 
-import argparse
 import json
 import random
 from collections.abc import Iterable
@@ -117,11 +116,10 @@ def write_jsonl(path: Path, records: Iterable[Movie | CastMember]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/movies_join")
     parser.add_argument("--movies", nargs="+", help="paths or globs of JSONL files of movies")
     parser.add_argument("--cast", nargs="+", help="paths or globs of JSONL files of cast")
     parser.add_argument("--num_shards", type=int, default=8, help="files per interim table (8)")
-    parser.add_argument("--dest_dir", default="out/movies_join", help="where the tables go")
     args = parser.parse_args()
     if bool(args.movies) != bool(args.cast):
         parser.error("expected both --movies and --cast, or neither")
@@ -129,7 +127,7 @@ def main() -> None:
     movie_inputs, cast_inputs = args.movies, args.cast
     if not movie_inputs:
         movie_inputs, cast_inputs = make_movies(Path(args.dest_dir, "inputs"))
-    result = gaia.LocalRunner(args.dest_dir).run(build(movie_inputs, cast_inputs, args.num_shards))
+    result = gaia.runner_from_args(args).run(build(movie_inputs, cast_inputs, args.num_shards))
 
     movies = result["movies"]
     for shard in movies.shards:

@@ -4,7 +4,6 @@ Every match is written as `file:position line`, where the position is the offset
 bytes. Without files it searches the `json` package of Python's standard library.
 """
 
-import argparse
 import sysconfig
 
 import re2
@@ -40,16 +39,15 @@ def place(match: str) -> tuple[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/mrgrep")
     parser.add_argument("pattern", help="a regular expression of RE2")
     parser.add_argument("files", nargs="*", help="paths or globs of text files")
     parser.add_argument("--num_shards", type=int, default=8, help="files of the table (8)")
-    parser.add_argument("--dest_dir", default="out/mrgrep", help="where the table goes")
     args = parser.parse_args()
 
     files = args.files or [f"{sysconfig.get_path('stdlib')}/json/*.py"]
     pipeline = build(args.pattern, files, args.num_shards)
-    result = gaia.LocalRunner(args.dest_dir).run(pipeline)
+    result = gaia.runner_from_args(args).run(pipeline)
 
     matches: gaia.Table[str] = result["matches"]
     for match in sorted(matches.records(), key=place):

@@ -3,7 +3,6 @@
 Rows stay as they are, one a line; headers are left out. Without inputs it makes up a few orders.
 """
 
-import argparse
 import csv
 import random
 from pathlib import Path
@@ -53,18 +52,17 @@ def make_orders(path: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/reshard")
     parser.add_argument("inputs", nargs="*", help="paths or globs of CSV files")
     parser.add_argument("--column", type=int, default=2, help="column to split by, from 1 (2)")
     parser.add_argument("--max_shard_mb", type=float, help="cut larger files into several")
-    parser.add_argument("--dest_dir", default="out/reshard", help="where the table goes")
     args = parser.parse_args()
     if args.column < 1:
         parser.error(f"expected a --column from 1, got {args.column}")
 
     inputs = args.inputs or make_orders(Path(args.dest_dir, "inputs", "orders.csv"))
     pipeline = build(inputs, args.column, args.max_shard_mb)
-    result = gaia.LocalRunner(args.dest_dir).run(pipeline)
+    result = gaia.runner_from_args(args).run(pipeline)
 
     rows = result["rows"]
     for shard in rows.shards:

@@ -5,7 +5,6 @@ shard, as input for word_count.py 'out/warc_parse/lines/*.zst'. Without inputs i
 file itself.
 """
 
-import argparse
 import gzip
 import importlib
 from pathlib import Path
@@ -84,9 +83,8 @@ def make_wet(path: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/warc_parse")
     parser.add_argument("--inputs", nargs="+", help="paths or globs of WET files")
-    parser.add_argument("--dest_dir", default="out/warc_parse", help="where the table goes")
     parser.add_argument("--num_shards", type=int, default=16, help="files of the table (16)")
     parser.add_argument("--language", help="only pages in this language, such as eng")
     parser.add_argument("--min_chars", type=int, default=20, help="drop shorter lines (20)")
@@ -94,7 +92,7 @@ def main() -> None:
 
     inputs = args.inputs or make_wet(Path(args.dest_dir, "inputs", "pages.warc.wet.gz"))
     pipeline = build(inputs, args.num_shards, args.language, args.min_chars)
-    result = gaia.LocalRunner(args.dest_dir).run(pipeline)
+    result = gaia.runner_from_args(args).run(pipeline)
 
     lines = result["lines"]
     for what in ("pages", "pages-in-other-languages", "lines-too-short", "lines-not-utf-8"):

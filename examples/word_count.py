@@ -81,10 +81,9 @@ def build(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = gaia.arg_parser(__doc__, dest_dir="out/word_count")
     parser.add_argument("inputs", nargs="*", help="paths or globs of text files")
     parser.add_argument("--num_shards", type=int, default=64, help="files per table (64)")
-    parser.add_argument("--dest_dir", default="out/word_count", help="where the tables go")
     parser.add_argument("--pattern", default=r"\w+", help=r"what a word is (\w+)")
     parser.add_argument(
         "--use_combine",
@@ -100,7 +99,7 @@ def main() -> None:
     pipeline = build(
         inputs, args.num_shards, args.pattern, args.use_combine, args.compress_level, args.native
     )
-    result = gaia.LocalRunner(args.dest_dir).run(pipeline)
+    result = gaia.runner_from_args(args).run(pipeline)
 
     counts: gaia.Table[WordCount] = result["wordcounts"]
     top = heapq.nlargest(10, counts.records(), key=lambda wc: wc.count)

@@ -70,10 +70,12 @@ __all__ = [
     "TableError",
     "WarcRecord",
     "WorkerError",
+    "arg_parser",
     "dead_letter",
     "fail",
     "ops",
     "read_table",
+    "runner_from_args",
     "skip",
 ]
 
@@ -81,12 +83,17 @@ hide_own_frames()
 
 if TYPE_CHECKING:
     from gaia import ops
+    from gaia.args import arg_parser, runner_from_args
 
 
 def __getattr__(name: str) -> Any:
-    """`gaia.ops` is imported when it is used."""
-    if name != "ops":
-        raise AttributeError(f"module 'gaia' has no attribute {name!r}")
-    import gaia.ops
+    """`gaia.ops` and what makes flags of scripts are imported when they are used."""
+    if name == "ops":
+        import gaia.ops
 
-    return gaia.ops
+        return gaia.ops
+    if name in ("arg_parser", "runner_from_args"):
+        import gaia.args
+
+        return getattr(gaia.args, name)
+    raise AttributeError(f"module 'gaia' has no attribute {name!r}")

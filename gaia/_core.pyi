@@ -328,13 +328,19 @@ class Context(Generic[R]):
     def traffic(self) -> tuple[int, int]:
         """Calls of the steps behind this context, and writes to it."""
 
-def feed_lines(lines: Lines, codec: Codec, target: Context[Any], lenient: bool) -> int:
-    """Passes the record on every line to `target`; returns how many there were. With `lenient`, a
-    line that does not parse is counted and left out."""
+def feed_lines(
+    lines: Lines, codec: Codec, target: Context[Any], lenient: bool, limit: int | None = None
+) -> int:
+    """Passes the record on every line to `target`, or on the first lines, until `limit` records
+    were read; returns how many there were. With `lenient`, a line that does not parse is counted
+    and left out."""
 
-def feed_batches(batches: Batches, codec: Codec, target: Context[Any], lenient: bool) -> int:
-    """Passes all records of batches to `target`; returns how many there were. With `lenient`, a row
-    that is no record is counted and left out. Raises `ValueError` as `check_arrow` does."""
+def feed_batches(
+    batches: Batches, codec: Codec, target: Context[Any], lenient: bool, limit: int | None = None
+) -> int:
+    """Passes all records of batches to `target`, or the first of them, until `limit` were read;
+    returns how many there were. With `lenient`, a row that is no record is counted and left out.
+    Raises `ValueError` as `check_arrow` does."""
 
 def feed_records(records: Iterable[Any], target: Context[Any], start: int) -> int:
     """Passes every record to `target`, the first of them at position `start`."""

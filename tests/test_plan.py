@@ -1,12 +1,15 @@
-"""Plans, as users see them by `explain()`, against golden files.
+"""Plans, as users see them by `explain()` and as drawings, against golden files.
 
 After a wanted change: GAIA_UPDATE_GOLDEN=1 pytest tests/test_plan.py, and read the difference.
 """
 
+import itertools
 import os
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import attrs
 import pytest
@@ -14,6 +17,8 @@ import pytest
 import gaia
 
 TESTS = Path(__file__).parent
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "</text><script>`#quot;\\&\"'"
 
 
 @attrs.define
@@ -175,6 +180,33 @@ def records_that_may_fail() -> gaia.Pipeline:
     return pipeline
 
 
+def table_passes_stages() -> gaia.Pipeline:
+    """A table that is joined again, two stages further down."""
+    pipeline = gaia.Pipeline("passes")
+    visits = read_visits(pipeline)
+    visits.write("visits", gaia.TXT).with_mod_n_sharding(4, "user")
+    first = pipeline.join(Totals, [visits.bind_with(Totals.on_visit)], name="first")
+    first.write("first", gaia.TXT).and_compress(gaia.ZSTD)
+    second = pipeline.join(Largest, [first.bind_with(Largest.on_total)], name="second")
+    second.write("second", gaia.TXT)
+    users = second.map(user_of, name="users")
+    users.write("users", gaia.TXT).with_mod_n_sharding(4)
+    last = pipeline.join(
+        Totals, [users.bind_with(Totals.on_user), visits.bind_with(Totals.on_visit)], name="last"
+    )
+    last.write("last", gaia.TXT)
+    return pipeline
+
+
+def hostile_names() -> gaia.Pipeline:
+    pipeline = gaia.Pipeline(HOSTILE)
+    lines = pipeline.read_text(f"{HOSTILE}\n\x00.txt", name=HOSTILE)
+    longest = lines.map(shorten, 100, name='"]; click stage1 "x')
+    longest.write("end", gaia.TXT).with_mod_n_sharding(4)
+    longest.write("a--b.x-o", gaia.TXT).with_custom_sharding(lambda line: line)
+    return pipeline
+
+
 def shards_of_the_input_files() -> gaia.Pipeline:
     pipeline = gaia.Pipeline("sharded_inputs")
     specs = [gaia.FileSpec(f"day-{day}/*.txt", shard=day, metadata=day) for day in range(7)]
@@ -183,26 +215,111 @@ def shards_of_the_input_files() -> gaia.Pipeline:
     return pipeline
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        word_count,
-        one_read_for_several_consumers,
-        fused_steps,
-        native_operators,
-        join_of_two_tables,
-        chained_joins,
-        self_join_by_two_methods,
-        records_that_may_fail,
-        shards_of_the_input_files,
-    ],
-)
+GRAPHS = [
+    word_count,
+    one_read_for_several_consumers,
+    fused_steps,
+    native_operators,
+    join_of_two_tables,
+    chained_joins,
+    self_join_by_two_methods,
+    records_that_may_fail,
+    shards_of_the_input_files,
+]
+
+
+@pytest.mark.parametrize("build", GRAPHS)
 def test_explain_is_as_in_the_golden_file(build):
-    golden = TESTS / "golden" / f"{build.__name__}.txt"
-    actual = build().explain() + "\n"
+    compare(f"{build.__name__}.txt", build().explain())
+
+
+@pytest.mark.parametrize("build", [*GRAPHS, hostile_names, gaia.Pipeline])
+def test_mermaid_is_as_in_the_golden_file(build):
+    pipeline = build("nothing") if build is gaia.Pipeline else build()
+    compare(
+        f"{pipeline.name}.mmd" if build is gaia.Pipeline else f"{build.__name__}.mmd",
+        pipeline.to_mermaid(),
+    )
+
+
+@pytest.mark.parametrize(
+    "build", [word_count, join_of_two_tables, chained_joins, table_passes_stages]
+)
+def test_svg_is_as_in_the_golden_file(build):
+    compare(f"{build.__name__}.svg", build().to_svg())
+
+
+def compare(name, actual):
+    golden = TESTS / "golden" / name
     if os.environ.get("GAIA_UPDATE_GOLDEN"):
-        golden.write_text(actual)
-    assert actual == golden.read_text()
+        golden.write_text(actual + "\n", "utf-8")
+    assert actual + "\n" == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("build", [*GRAPHS, hostile_names, table_passes_stages])
+def test_svg_is_xml_with_a_place_for_every_stage_step_and_table(build):
+    pipeline = build()
+    plan = pipeline.plan()
+    root = ElementTree.fromstring(pipeline.to_svg())
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    tables = [table.name for stage in plan.stages for table in stage.tables()]
+    stages = [f"stage-{number}" for number in range(1, len(plan.stages) + 1)]
+
+    assert len(ids) == len(set(ids))
+    assert {*stages, *(f"table-{name}" for name in tables)} <= set(ids)
+    assert {e.get("data-stage") for e in root.iter()} - {None} == {s.name for s in plan.stages}
+    assert {e.get("data-table") for e in root.iter()} - {None} == set(tables)
+    assert root.get("role") == "img"
+    assert root.find(f"{SVG}title").text == root.get("aria-label")
+
+
+@pytest.mark.parametrize("build", [*GRAPHS, hostile_names, table_passes_stages])
+def test_nothing_in_the_svg_lies_over_another_or_outside(build):
+    root = ElementTree.fromstring(build().to_svg())
+    width, height = float(root.get("width")), float(root.get("height"))
+    boxes = [box_of(group) for group in root.findall(f"{SVG}g")]
+
+    for left, top, right, bottom in boxes:
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+    for one, other in itertools.combinations(boxes, 2):
+        apart = one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
+        assert apart
+
+
+def box_of(group):
+    """Left, top, right and bottom of a stage or a table."""
+    if (rect := group.find(f"{SVG}rect")) is not None:
+        x, y, width, height = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
+        return x, y, x + width, y + height
+    drawn = group.find(f"{SVG}path").get("d")
+    x, y, radius, curve, right, bottom = map(
+        float, re.match(r"M(\S+) (\S+)a(\S+) (\d+) 0 0 1 (\S+) 0V([\d.]+)a", drawn).groups()
+    )
+    assert radius == pytest.approx(right / 2, abs=0.1)
+    return x, y - curve, x + right, bottom + curve
+
+
+def test_no_name_gets_out_of_its_label():
+    pipeline = hostile_names()
+    root = ElementTree.fromstring(pipeline.to_svg())
+    texts = {element.text for element in root.iter(f"{SVG}text")}
+
+    assert any(f"{HOSTILE}  .txt" in (text or "") for text in texts)
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} == {
+        *("svg", "title", "style", "rect", "g", "text", "path")
+    }
+    quoted = r'"[^"<>`]*(<br>[^"<>`]*)?"'
+    node = rf"\w+(\[{quoted}\]|\[\({quoted}\)\])"
+    edge = rf"\w+ -->(\|{quoted}\|)? \w+"
+    for line in pipeline.to_mermaid().splitlines():
+        assert re.fullmatch(rf" *(flowchart TB|end|subgraph {node}|{node}|{edge})", line)
+
+
+def test_notebooks_show_the_drawing():
+    pipeline = word_count()
+
+    assert pipeline._repr_html_() == pipeline.to_svg()
 
 
 def test_planning_is_pure():

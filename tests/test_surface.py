@@ -61,10 +61,12 @@ def test_the_public_names():
         "TableError",
         "WarcRecord",
         "WorkerError",
+        "arg_parser",
         "dead_letter",
         "fail",
         "ops",
         "read_table",
+        "runner_from_args",
         "skip",
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
-from gaia.pipeline import plan, signatures, wiring
+from gaia.pipeline import drawing, explain, plan, signatures, svg, wiring
 from gaia.pipeline.graph import (
     Call,
     Join,
@@ -180,7 +180,42 @@ class Pipeline(Reads):
         Raises:
             PipelineError: A write has no sharding, or needs another one.
         """
-        return plan.explain(self.plan())
+        return explain.explain(self.plan())
+
+    def to_mermaid(self) -> str:
+        """The plan as a flowchart of Mermaid's, which GitHub, GitLab and many notebooks draw.
+
+        Raises:
+            PipelineError: As `explain`.
+
+        >>> import gaia
+        >>> pipeline = gaia.Pipeline("numbers")
+        >>> numbers = pipeline.from_records([1, 2, 3], name="numbers")
+        >>> _ = numbers.write("kept", gaia.TXT).with_mod_n_sharding(2)
+        >>> print(pipeline.to_mermaid())
+        flowchart TB
+          subgraph stage1["stage 1: numbers"]
+            stage1_step1["read numbers: 3 records"]
+          end
+          table1[("kept<br>txt, 2 shards by record")]
+          stage1_step1 --> table1
+        """
+        return drawing.to_mermaid(drawing.drawn(self.plan()))
+
+    def to_svg(self) -> str:
+        """The plan as a drawing: stages with their steps, the tables between them.
+
+        It stands by itself, takes the colours of a light or dark page, and its parts can be told
+        apart by `id`: `stage-1`, `table-NAME`.
+
+        Raises:
+            PipelineError: As `explain`.
+        """
+        return svg.to_svg(drawing.drawn(self.plan()))
+
+    def _repr_html_(self) -> str:
+        """The drawing, which notebooks show."""
+        return self.to_svg()
 
     def plan(self) -> "plan.Plan":
         """The stages that a runner executes.

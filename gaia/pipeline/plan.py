@@ -23,12 +23,9 @@ from gaia.pipeline.graph import (
     Write,
     source_of,
 )
-from gaia.pipeline.names import label, type_name
 from gaia.pipeline.native import NativeJoiner, NativeMapper
-from gaia.pipeline.on_error import DeadLetter, DeadLetters, Fail, OnError, fail
+from gaia.pipeline.on_error import DeadLetter, DeadLetters, OnError, fail
 from gaia.pipeline.records import record_type
-
-_VERBS = (Call.FILTER, Call.FLAT_MAP)
 
 # Kinds whose equal values share a shard: 1, 1.0 and True; a str and its UTF-8 bytes.
 _SAME_SHARD = {"bool": "int", "float": "int", "bytes": "str"}
@@ -304,116 +301,3 @@ def _letters(root: Branch) -> tuple[Table, ...]:
         )
         for name, count in shards.items()
     )
-
-
-def explain(plan: Plan) -> str:
-    """The plan as text."""
-    tables = [table for stage in plan.stages for table in stage.tables()]
-    lines = [
-        f"pipeline {plan.pipeline}: {_count(len(plan.stages), 'stage')}, "
-        f"{_count(len(tables), 'table')}"
-    ]
-    for number, stage in enumerate(plan.stages, 1):
-        lines += ["", f"stage {number}: {stage.name}"]
-        if stage.source is not None:
-            what = _source(stage.source)
-            lines.append(f"  read {stage.name}: {what} -> {type_name(stage.root.type)}")
-        else:
-            assert stage.joiner is not None
-            lines.append(
-                f"  join {stage.name}: {_called(stage.joiner, stage.args)} over "
-                f"{_count(stage.shards or 0, 'shard')} -> {type_name(stage.root.type)}"
-            )
-            lines += [f"    <- {_input(entry)}" for entry in stage.inputs]
-        lines += [f"    {policy}" for policy in _on_error(stage.root)]
-        lines += _explain_branch(stage.root, "    ")
-        lines += [f"  write {table.name}: {_written(table)}" for table in stage.letters]
-    return "\n".join(lines)
-
-
-def _explain_branch(branch: Branch, indent: str) -> list[str]:
-    lines = [f"{indent}write {table.name}: {_written(table)}" for table in branch.tables]
-    for child in branch.branches:
-        assert child.call is not None
-        if child.call is Call.AS:
-            did = f"as {child.name}"
-        else:
-            verb = child.call.value if child.call in _VERBS else "map"
-            did = f"{verb} {child.name}: {_called(child.function, child.args)}"
-        lines.append(f"{indent}{did} -> {type_name(child.type)}")
-        lines += [f"{indent}  {policy}" for policy in _on_error(child)]
-        lines += _explain_branch(child, indent + "  ")
-    return lines
-
-
-def _on_error(branch: Branch) -> list[str]:
-    plain = branch.on_error is None or isinstance(branch.on_error, Fail)
-    return [] if plain else [f"on error: {branch.on_error}"]
-
-
-def _input(entry: Input) -> str:
-    batches = "" if entry.batch_size is None else f", {entry.batch_size} records at a time"
-    return entry.table if entry.handler is None else f"{entry.table} by {entry.handler}{batches}"
-
-
-def _source(source: Files | Records | StoredTable) -> str:
-    if isinstance(source, Records):
-        return _count(len(source.records), "record")
-    if isinstance(source, StoredTable):
-        return f"table {source.path}"
-    globs = [spec.glob for spec in source.specs]
-    shown = ", ".join(globs[:3]) + (f" and {len(globs) - 3} more" if len(globs) > 3 else "")
-    return f"{source.format.value} {shown}"
-
-
-def _written(table: Table) -> str:
-    parts = [table.format.value]
-    if isinstance(table.sharding, Custom):
-        parts.append(f"shards named by {label(table.sharding.function)}")
-    elif isinstance(table.sharding, ModN):
-        key = table.sharding.key
-        by = "record" if key is None else label(key) if callable(key) else ", ".join(key)
-        parts.append(f"{_count(table.sharding.shards, 'shard')} by {by}")
-    else:
-        parts.append(f"{_count(table.shards or 0, 'shard')} of the input")
-    if table.combine is not None:
-        reduced = [
-            f"{name}={how if isinstance(how, str) else label(how)}"
-            for name, how in table.combine.aggregates
-        ]
-        parts.append(f"combined by {', '.join(table.combine.key)} ({', '.join(reduced)})")
-    if table.max_shard_bytes is not None:
-        parts.append(f"files of {table.max_shard_bytes / 1e6:g} MB at most")
-    if table.compression is Compression.LZ4:
-        parts.append("lz4")
-    elif table.compression is not Compression.NONE:
-        parts.append(f"{table.compression.value} {table.level}")
-    return ", ".join(parts)
-
-
-def _called(function: Any, args: tuple[Any, ...]) -> str:
-    if isinstance(function, NativeMapper | NativeJoiner):
-        return _operator(function)
-    shown = []
-    for arg in args:
-        text = repr(arg)
-        shown.append(text if len(text) <= 40 else f"{text[:37]}...")
-    return f"{label(function)}({', '.join(shown)})"
-
-
-def _operator(operator: Any) -> str:
-    """An operator as it was made, without what it was not told."""
-    shown = []
-    for field in attrs.fields(type(operator)):
-        value = getattr(operator, field.name)
-        if isinstance(value, dict):
-            shown += [f"{name}={label(v) if callable(v) else repr(v)}" for name, v in value.items()]
-        elif isinstance(value, type):
-            shown.append(type_name(value))
-        elif value is not None:
-            shown.append(f"{field.name}={value!r}" if field.kw_only else repr(value))
-    return f"{label(operator)}({', '.join(shown)})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,7 +1,6 @@
 """ExecutorRunner: the workers of any `concurrent.futures.Executor`."""
 
 import os
-from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
@@ -10,9 +9,9 @@ from gaia.runner import host
 from gaia.runner.engine import Death, Engine
 from gaia.runner.futures import FutureEngine
 from gaia.runner.local import cores
-from gaia.runner.memory import default_memory, parse_size, total_memory
+from gaia.runner.memory import default_memory, parse_size
+from gaia.runner.overrides import overridable
 from gaia.runner.runner import ClusterRunner
-from gaia.runner.task import Task
 
 # What executors raise in place of a worker's answer, by name, where they do not share a class.
 _LOST = ("KilledWorker", "FutureCancelledError", "LostWorkerError")
@@ -93,8 +92,8 @@ class ExecutorRunner(ClusterRunner):
         task_memory: How much one task may use, as `"2GB"` or a number of bytes; by default its part
             of 70 % of what is free on this machine.
         scratch_dir: A folder of every worker for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout: As `LocalRunner`
-            has them.
+        storage_options, filesystem, resume, verify, max_attempts, task_timeout, limit, explain: As
+            `LocalRunner` has them.
 
     >>> import concurrent.futures, gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -108,6 +107,7 @@ class ExecutorRunner(ClusterRunner):
     [0, 1, 4, 9, 16]
     """
 
+    @overridable
     def __init__(
         self,
         dest_dir: str | os.PathLike[str],
@@ -122,6 +122,8 @@ class ExecutorRunner(ClusterRunner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        limit: int | None = None,
+        explain: bool = False,
     ) -> None:
         super().__init__(
             dest_dir,
@@ -132,6 +134,8 @@ class ExecutorRunner(ClusterRunner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            limit=limit,
+            explain=explain,
         )
         if not callable(getattr(executor, "submit", None)):
             raise PipelineError(f"expected an executor with `submit`, got {executor!r}")
@@ -144,13 +148,8 @@ class ExecutorRunner(ClusterRunner):
     def _workers(self) -> int:
         return self.max_tasks or cores()
 
-    def _engine(
-        self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], int]:
-        if alone:
-            raise PipelineError(
-                "expected files that all workers see, got some of memory://, which are seen by "
-                "this process alone"
-            )
-        each = self.task_memory or default_memory() // workers
-        return lambda: ExecutorEngine(self.executor, workers), total_memory(each, workers)
+    def _task_memory(self, workers: int) -> int:
+        return self.task_memory or default_memory() // workers
+
+    def _engine(self) -> Engine:
+        return ExecutorEngine(self.executor, self._workers())

@@ -89,6 +89,9 @@ def identity_of(
             except (pickle.PicklingError, AttributeError):
                 source = dumps(source.records)
         parts["the input"] = digest((files, source))
+        limits = [task.limit for task in tasks or () if task.limit is not None]
+        if limits:
+            parts["the limit"] = digest(limits)
     else:
         for entry in stage.inputs:
             parts[f"table `{entry.table}`"] = digest(upstream[entry.table].parts)

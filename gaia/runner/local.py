@@ -6,8 +6,10 @@ from typing import Any
 
 from gaia.errors import PipelineError
 from gaia.runner.engine import Engine, InlineEngine
+from gaia.runner.explanation import Means
 from gaia.runner.inputs import Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
+from gaia.runner.overrides import overridable
 from gaia.runner.processes import ProcessEngine
 from gaia.runner.runner import Runner, parts_of, sources_of
 from gaia.runner.task import Task
@@ -46,6 +48,11 @@ class LocalRunner(Runner):
             stops the run. Without worker processes there is nothing to try again.
         task_timeout: Seconds after which a worker that is still at one part of the input counts as
             dead; the error shows where its code was. By default none.
+        limit: Read the first so many records of each input, in the order of its files, and take
+            them through everything: for a try. Of files that are told apart by `FileSpec`s with a
+            shard or metadata of their own, so many of each.
+        explain: Print what `explain` returns in place of running, and end the program. It is what
+            `--explain` of `gaia.arg_parser` does.
 
     >>> import gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -58,6 +65,7 @@ class LocalRunner(Runner):
     [0, 1, 4, 9, 16]
     """
 
+    @overridable
     def __init__(
         self,
         dest_dir: str | os.PathLike[str],
@@ -71,6 +79,8 @@ class LocalRunner(Runner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        limit: int | None = None,
+        explain: bool = False,
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
@@ -83,6 +93,8 @@ class LocalRunner(Runner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            limit=limit,
+            explain=explain,
         )
         if task_timeout is not None and workers == 0:
             raise PipelineError(
@@ -94,9 +106,9 @@ class LocalRunner(Runner):
     def _workers(self) -> int:
         return self.workers or cores()
 
-    def _engine(
+    def _means(
         self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], int]:
+    ) -> tuple[Callable[[], Engine], Means]:
         timed = self.attempts.task_timeout is not None
         if alone and (self.workers or timed):
             got = f"workers={self.workers}" if self.workers else "task_timeout"
@@ -105,9 +117,10 @@ class LocalRunner(Runner):
                 f"{got}"
             )
         few = self.workers is None and not timed and _is_small(reads)
-        inline = alone or self.workers == 0 or few
-        memory = self._memory(1 if inline else workers)
-        return (InlineEngine if inline else lambda: ProcessEngine(workers)), memory
+        if alone or self.workers == 0 or few:
+            return InlineEngine, Means(self.dest_dir, 0, self._memory(1), self.limit)
+        means = Means(self.dest_dir, workers, self._memory(workers), self.limit)
+        return (lambda: ProcessEngine(workers)), means
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)

@@ -70,6 +70,17 @@ def budget_of(total: int, workers: int, tables: int = 1) -> Budget:
     )
 
 
+def most_held(budget: Budget, tables: int, combined: int, joins: bool) -> int:
+    """About what a worker holds at most, besides what user code keeps: the process itself, the
+    buffers of tables, some of them combined, and a native joiner.
+
+    >>> shown(most_held(budget_of(4 << 30, workers=2), tables=1, combined=1, joins=False))
+    '403 MB'
+    """
+    held = _PROCESS + 2 * budget.buffers * tables + budget.combine * 3 // 2 * combined
+    return held + (budget.join if joins else 0)
+
+
 def share_of(total: int, workers: int) -> int:
     """What one worker may use of a run's memory, all in all; the process that starts the workers
     needs some as well."""

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +12,8 @@ from gaia.errors import PipelineError, WorkerError
 from gaia.runner import host
 from gaia.runner.engine import Death, Engine
 from gaia.runner.futures import FutureEngine
-from gaia.runner.memory import total_memory
+from gaia.runner.overrides import overridable
 from gaia.runner.runner import ClusterRunner
-from gaia.runner.task import Task
 
 # Seconds after which the cluster is asked again how large it is.
 _ASKED = 2.0
@@ -140,12 +139,13 @@ class RayRunner(ClusterRunner):
             `"memory"`, in bytes, that is how much a task may use; otherwise it is a processor's
             part of the smallest node's.
         scratch_dir: A folder on every node for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout: As `LocalRunner`
-            has them. A run can be resumed from any machine.
+        storage_options, filesystem, resume, verify, max_attempts, task_timeout, limit, explain: As
+            `LocalRunner` has them. A run can be resumed from any machine.
 
     >>> gaia.RayRunner("gs://bucket/out", "auto").run(pipeline)  # doctest: +SKIP
     """
 
+    @overridable
     def __init__(
         self,
         dest_dir: str | os.PathLike[str],
@@ -160,6 +160,8 @@ class RayRunner(ClusterRunner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        limit: int | None = None,
+        explain: bool = False,
     ) -> None:
         super().__init__(
             dest_dir,
@@ -170,6 +172,8 @@ class RayRunner(ClusterRunner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            limit=limit,
+            explain=explain,
         )
         if max_tasks is not None and (type(max_tasks) is not int or max_tasks < 1):
             raise PipelineError(f"expected max_tasks of 1 or more, got {max_tasks!r}")
@@ -198,21 +202,11 @@ class RayRunner(ClusterRunner):
     def _workers(self) -> int:
         return self.max_tasks or slots(self.resources_per_task)
 
-    def _engine(
-        self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], int]:
-        if alone:
-            raise PipelineError(
-                "expected files that all nodes see, got some of memory://, which are seen by this "
-                "process alone"
-            )
+    def _task_memory(self, workers: int) -> int:
         resources = self.resources_per_task
-        each = resources.get("memory") or min(
-            (
-                node["memory"] * resources["CPU"] / node["CPU"]
-                for node in _nodes()
-                if node.get("CPU") and node.get("memory")
-            ),
-            default=0,
-        )
-        return lambda: RayEngine(resources, self.max_tasks), total_memory(int(each), workers)
+        found = [node for node in _nodes() if node.get("CPU") and node.get("memory")]
+        parts = (node["memory"] * resources["CPU"] / node["CPU"] for node in found)
+        return int(resources.get("memory") or min(parts, default=0))
+
+    def _engine(self) -> Engine:
+        return RayEngine(self.resources_per_task, self.max_tasks)

@@ -18,12 +18,15 @@ from gaia.errors import GaiaError, PipelineError
 from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
 from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
+from gaia.pipeline.plan import Plan
 from gaia.runner import scheduler
 from gaia.runner.attempts import Attempts
 from gaia.runner.columns import Rows
 from gaia.runner.engine import Engine
+from gaia.runner.explanation import Means, explanation
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
+from gaia.runner.memory import total_memory
 from gaia.runner.result import RunResult, Table
 from gaia.runner.shuffle import LocalShuffle, SharedShuffle, Shuffle
 from gaia.runner.status import Status
@@ -31,6 +34,17 @@ from gaia.runner.task import Source, Task
 
 # A compressed file from this size on is worth a word if it cannot be split.
 _LONG_BYTES = 256 << 20
+
+
+@attrs.frozen
+class _Planned:
+    """What a run does: its tasks that read, how its engine is started, and what it has."""
+
+    plan: Plan
+    reads: dict[str, list[Task]]
+    start: Callable[[], Engine]
+    means: Means
+    tasks_at_once: int
 
 
 class Runner:
@@ -47,6 +61,8 @@ class Runner:
         verify: bool,
         max_attempts: int,
         task_timeout: float | None,
+        limit: int | None,
+        explain: bool,
     ) -> None:
         if type(max_attempts) is not int or max_attempts < 1:
             raise PipelineError(f"expected max_attempts of 1 or more, got {max_attempts!r}")
@@ -54,6 +70,8 @@ class Runner:
             type(task_timeout) not in (int, float) or not 0 < task_timeout < math.inf
         ):
             raise PipelineError(f"expected task_timeout in seconds, above 0, got {task_timeout!r}")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
         dest = os.fspath(dest_dir)
         self._store = store_of(dest, storage_options, filesystem)
         self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
@@ -61,6 +79,33 @@ class Runner:
         self.attempts = Attempts(max_attempts, task_timeout)
         self.resume = resume
         self.verify = verify
+        self.limit = limit
+        self._explains = explain
+
+    def explain(self, pipeline: Pipeline) -> str:
+        """The plan as text, with the sizes of the inputs, the numbers of tasks, and the memory that
+        each stage takes. Runs and writes nothing.
+
+        Raises:
+            PipelineError, InputError: As `run`.
+
+        >>> import gaia
+        >>> pipeline = gaia.Pipeline("squares")
+        >>> numbers = pipeline.from_records(range(5), name="numbers")
+        >>> _ = numbers.write("numbers", gaia.TXT).with_mod_n_sharding(2)
+        >>> print(gaia.LocalRunner("/data/out", memory="1GB").explain(pipeline))
+        pipeline squares: 1 stage, 1 table
+          into /data/out, by this process alone, with 1.0 GB of memory
+        <BLANKLINE>
+        stage 1: numbers
+          input: 5 records, in 5 tasks
+          memory: at most 175 MB, and what your code keeps
+          read numbers: 5 records -> int
+            write numbers: txt, 2 shards by record
+        """
+        with self._session():
+            planned = self._planned(pipeline)
+        return explanation(planned.plan, planned.reads, planned.means)
 
     def run(self, pipeline: Pipeline) -> RunResult:
         """Runs all stages and returns the tables.
@@ -73,25 +118,29 @@ class Runner:
             OutputError: The destination cannot be written.
             StepError: User code raised.
             WorkerError: Worker processes died, or took too long.
+            SystemExit: The plan was printed, because of `explain=True`.
         """
+        if self._explains:
+            print(self.explain(pipeline))
+            raise SystemExit(0)
         begin = time.perf_counter()
-        plan = pipeline.plan()
         with self._session():
-            workers = self._workers()
-            reads = scheduler.plan_reads(plan, workers, self.verify)
+            planned = self._planned(pipeline)
+            plan, reads = planned.plan, planned.reads
             place = self._place()
             scheduler.prepare(plan, reads, place)
-            stores = {self._store, *(part.file.store for part in parts_of(reads))}
-            alone = any(store is not None and store.in_process for store in stores)
-            start, memory = self._engine(workers, reads, alone)
-            _warn_of_long_reads(reads, workers)
+            _warn_of_long_reads(reads, planned.tasks_at_once)
             try:
                 with _terminating():
-                    engine = start()
+                    engine = planned.start()
                     settings = scheduler.Settings(
-                        self.attempts, memory, self.resume, self.verify, self._shuffle()
+                        self.attempts,
+                        planned.means.memory,
+                        self.resume,
+                        self.verify,
+                        self._shuffle(),
                     )
-                    status = Status(plan, self._shown(engine.workers, memory))
+                    status = Status(plan, self._shown(engine.workers, planned.means.memory))
                     progress = scheduler.execute(plan, reads, engine, place, settings, status)
             except GaiaError as error:
                 raise error.with_traceback(None) from None
@@ -121,16 +170,26 @@ class Runner:
         """How many tasks can run at once."""
         raise NotImplementedError
 
-    def _engine(
+    def _means(
         self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], int]:
-        """How the engine is started, and how many bytes all of its workers may use. If some files
-        are seen by this process `alone`, it has to be the one that reads and writes them.
+    ) -> tuple[Callable[[], Engine], Means]:
+        """How the engine is started, and what it has. If some files are seen by this process
+        `alone`, it has to be the one that reads and writes them.
 
         Raises:
             PipelineError: That is not possible.
         """
         raise NotImplementedError
+
+    def _planned(self, pipeline: Pipeline) -> _Planned:
+        """What is to be done, and by how many; reads the inputs' names and sizes alone."""
+        plan = pipeline.plan()
+        workers = self._workers()
+        reads = scheduler.plan_reads(plan, workers, self.verify, self.limit)
+        stores = {self._store, *(part.file.store for part in parts_of(reads))}
+        alone = any(store is not None and store.in_process for store in stores)
+        start, means = self._means(workers, reads, alone)
+        return _Planned(plan, reads, start, means, workers)
 
     def _place(self) -> Destination:
         if self._store is None:
@@ -150,6 +209,7 @@ class Runner:
             "scratch_dir": self.scratch_dir,
             "resume": self.resume,
             "verify": self.verify,
+            "limit": self.limit,
             **attrs.asdict(self.attempts),
         }
 
@@ -173,6 +233,8 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         files = [source for source in task.inputs if not isinstance(source, Slice)]
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
+            continue
+        if task.limit is not None:
             continue
         part = parts[0]
         size = part.file.size or 0
@@ -237,3 +299,22 @@ class ClusterRunner(Runner):
 
     def _shuffle(self) -> Shuffle:
         return SharedShuffle(self.scratch_dir)
+
+    def _means(
+        self, workers: int, reads: dict[str, list[Task]], alone: bool
+    ) -> tuple[Callable[[], Engine], Means]:
+        if alone:
+            raise PipelineError(
+                "expected files that all workers see, got some of memory://, which are seen by "
+                "this process alone"
+            )
+        memory = total_memory(self._task_memory(workers), workers)
+        return self._engine, Means(self.dest_dir, workers, memory, self.limit)
+
+    def _task_memory(self, workers: int) -> int:
+        """How many bytes a task may use."""
+        raise NotImplementedError
+
+    def _engine(self) -> Engine:
+        """Starts the engine."""
+        raise NotImplementedError

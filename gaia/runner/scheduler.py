@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import attrs
-import msgspec
 
 from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.commit import Layout
@@ -25,6 +24,7 @@ from gaia.runner.engine import Engine
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
+from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.shuffle import LocalShuffle, Shuffle
@@ -72,14 +72,20 @@ class Settings:
     shuffle: Shuffle = attrs.field(factory=LocalShuffle)
 
 
-def plan_reads(plan: Plan, workers: int, verify: bool = False) -> dict[str, list[Task]]:
+def plan_reads(
+    plan: Plan, workers: int, verify: bool = False, limit: int | None = None
+) -> dict[str, list[Task]]:
     """The tasks of all stages that read, by stage: so that a missing input stops the run before
-    it starts."""
+    it starts. With a `limit`, they read so many records of each input."""
     reads = {}
     for stage in plan.stages:
         if stage.source is not None:
+            source, tp = stage.source, stage.root.type
             try:
-                reads[stage.name] = read_tasks(stage.source, stage.root.type, workers, verify)
+                if limit is None:
+                    reads[stage.name] = read_tasks(source, tp, workers, verify)
+                else:
+                    reads[stage.name] = limited_tasks(source, tp, limit, verify)
             except InputError as error:
                 raise InputError(f"step `{stage.name}`: {error}") from None
     return reads
@@ -333,6 +339,8 @@ def _by_key(shard: Shard) -> tuple[int, str]:
 def _record(status: Status, progress: Progress, resume: str) -> bytes:
     """The run's own record: what ran, how long, what was counted, and what a run that is to resume
     has to know."""
+    import msgspec
+
     content = status.snapshot()
     for stage, record in zip(content["stages"], progress.stages, strict=True):
         stage["parse_errors"] = [attrs.asdict(error) for error in record.parse_errors]

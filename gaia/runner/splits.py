@@ -53,11 +53,7 @@ def read_tasks(
     if isinstance(source, StoredTable):
         return _table_tasks(source, tp, workers, verify)
     splittable = can_split(source.encoding, source.format)
-    access = source.access
-    found = []
-    for spec in source.specs:
-        store = store_of(spec.glob, access.storage_options, access.filesystem)
-        found.append((spec, expand(spec.glob, store)))
+    found = found_files(source)
     if source.format.has_columns:
         return _column_tasks(found, source, tp, workers)
     cuttable = [(spec, _measured(files, source.format, splittable)) for spec, files in found]
@@ -68,9 +64,23 @@ def read_tasks(
         if source.format is Format.CSV:
             groups = _at_rows(list(groups), source.delimiter)
         for parts, weight in groups:
-            read = _read_as(source, parts)
+            read = read_as(source, parts)
             tasks.append(Task(len(tasks), (read,), spec.shard, spec.metadata, weight))
     return tasks
+
+
+def found_files(source: Files) -> list[tuple[FileSpec, list[InputFile]]]:
+    """The files that each spec of a source names.
+
+    Raises:
+        InputError: There are none for a spec, or one cannot be read.
+    """
+    access = source.access
+    found = []
+    for spec in source.specs:
+        store = store_of(spec.glob, access.storage_options, access.filesystem)
+        found.append((spec, expand(spec.glob, store)))
+    return found
 
 
 def _column_tasks(
@@ -104,7 +114,8 @@ def _grouped(
         yield tuple(merged(group)), held
 
 
-def _read_as(source: Files, parts: tuple[Part, ...]) -> Lines | Archive:
+def read_as(source: Files, parts: tuple[Part, ...]) -> Lines | Archive:
+    """Parts of files, read as a source tells."""
     if source.format is Format.WARC:
         return Archive(parts, source.types, source.skip_damaged)
     return Lines(
@@ -256,11 +267,7 @@ def _record_tasks(records: tuple[Any, ...], workers: int) -> list[Task]:
 
 def _table_tasks(source: StoredTable, tp: Any, workers: int, verify: bool) -> list[Task]:
     """Tasks of a shard, or of a part of one where it is large, each."""
-    access = source.access
-    store = store_of(source.path, access.storage_options, access.filesystem)
-    manifest = read_manifest(source.path, store)
-    if not same_shape(tp, manifest.record):
-        raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
+    manifest, store = stored(source, tp)
     format = Format(manifest.format)
     if format.has_columns:
         return _own_column_tasks(source, manifest, store, tp, workers, verify)
@@ -277,6 +284,20 @@ def _table_tasks(source: StoredTable, tp: Any, workers: int, verify: bool) -> li
             key = shard.key if isinstance(shard.key, int) else None
             tasks.append(Task(len(tasks), (lines,), key, weight=weight))
     return tasks
+
+
+def stored(source: StoredTable, tp: Any) -> tuple[Manifest, Store | None]:
+    """The manifest of a stored table, and the store that it is in.
+
+    Raises:
+        TableError: There is no table, or one of other records.
+    """
+    access = source.access
+    store = store_of(source.path, access.storage_options, access.filesystem)
+    manifest = read_manifest(source.path, store)
+    if not same_shape(tp, manifest.record):
+        raise TableError(f"table {source.path} {why_not(tp, manifest.record)}")
+    return manifest, store
 
 
 def _own_column_tasks(

@@ -3,6 +3,7 @@
 `run_task` is all that an engine has to call, in whatever process.
 """
 
+import itertools
 import os
 import time
 import weakref
@@ -45,7 +46,7 @@ class Task:
 
     `weight` is about how many bytes that is, decompressed. Every `attempt` at a task leaves its
     bundles in a folder of its own. `killers` are records that were taken out of the input because
-    workers died of them.
+    workers died of them. With a `limit`, only so many records are read, the first ones.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Task:
     weight: int = 0
     attempt: int = 1
     killers: tuple[Failure, ...] = ()
+    limit: int | None = None
 
 
 @attrs.frozen
@@ -123,6 +125,7 @@ class _TaskRun:
         self.spill = os.path.join(self.folder, "spill")
         self.step = setup.stage.name
         self.reading = False
+        self.left = task.limit
 
     def run(self) -> TaskReport:
         begin = time.perf_counter()
@@ -155,6 +158,8 @@ class _TaskRun:
             for source, tp, target in inputs:
                 read += self._feed(source, tp, target)
                 target.flush()
+                if self.left == 0:
+                    break
             self.reading = False
             for name, operator, ctx in self.operators:
                 self.step = name
@@ -297,15 +302,17 @@ class _TaskRun:
     def _feed(self, source: Source, tp: Any, target: _core.Context[Any]) -> int:
         """Passes all records of an input to a context; returns how many there were."""
         if isinstance(source, Slice):
-            return _core.feed_records(source.records, target, source.start)
+            return self._took(_core.feed_records(source.records[: self.left], target, source.start))
         if isinstance(source, Archive):
             return self._feed_archive(source, target)
         count = 0
         for part in source.parts:
+            if self.left == 0:
+                break
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
             try:
-                count += self._feed_part(source, part, tp, target)
+                count += self._took(self._feed_part(source, part, tp, target))
             except InputError as error:
                 if not source.skip_damaged or self.state.blame(error):
                     raise
@@ -330,19 +337,28 @@ class _TaskRun:
         if isinstance(source, Columns):
             assert isinstance(part, Rows)
             batches = open_batches(source, part, tp)
-            return _core.feed_batches(batches, codec_of(tp), target, not source.ours)
+            return _core.feed_batches(batches, codec_of(tp), target, not source.ours, self.left)
         assert isinstance(part, Part)
         codec = codec_for(source, part, tp)
         lines = open_lines(source, part, self.setup.budget.line)
-        return _core.feed_lines(lines, codec, target, not source.ours)
+        return _core.feed_lines(lines, codec, target, not source.ours, self.left)
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
         count = 0
         for part in source.parts:
+            if self.left == 0:
+                break
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
             records = archived(source, part, self.state.count_broken)
-            count += _core.feed_positioned(records, target)
+            first = itertools.islice(records, self.left)
+            count += self._took(_core.feed_positioned(first, target))
+        return count
+
+    def _took(self, count: int) -> int:
+        """So many records were read."""
+        if self.left is not None:
+            self.left -= count
         return count
 
     def _check_disk(self) -> None:

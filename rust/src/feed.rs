@@ -19,25 +19,32 @@ use crate::ops::csv::Bad;
 use crate::state::TaskState;
 use crate::value::Kind;
 
-/// Passes the record on every line to `target`; returns how many there were. With `lenient`, a
-/// line that does not parse is counted as a parse error and left out.
+/// Passes the record on every line to `target`, or on the first lines, until `limit` records were
+/// read; returns how many there were. With `lenient`, a line that does not parse is counted as a
+/// parse error and left out.
 #[pyfunction]
+#[pyo3(signature = (lines, codec, target, lenient, limit=None))]
 pub fn feed_lines(
     py: Python<'_>,
     lines: &Lines,
     codec: &Codec,
     target: &Context,
     lenient: bool,
+    limit: Option<u64>,
 ) -> PyResult<u64> {
     let mut lines = lines.reader(py)?;
+    let most = limit.unwrap_or(u64::MAX);
     if codec.csv().is_some() {
-        return feed_rows(py, &mut lines, codec, target, lenient);
+        return feed_rows(py, &mut lines, codec, target, lenient, most);
     }
-    if target.takes_batches() {
+    // Lines of a block are not read in their order, so which are the first would not be known.
+    if target.takes_batches() && limit.is_none() {
         return feed_blocks(py, &mut lines, codec, target, lenient);
     }
     let mut count = 0;
-    while let Some((position, line, record)) = next_record(py, &mut lines, codec)? {
+    while count < most
+        && let Some((position, line, record)) = next_record(py, &mut lines, codec)?
+    {
         let line = lines.bytes(line);
         count += pass_on(py, codec, target, position, Some(line), record, lenient)?;
     }
@@ -149,33 +156,46 @@ fn feed_rows(
     codec: &Codec,
     target: &Context,
     lenient: bool,
+    most: u64,
 ) -> PyResult<u64> {
     let state = target.state();
     let mut count = 0;
-    while let Some((base, batch)) = next_batch(py, lines, codec, |rows, row, bad| {
-        if lenient {
-            state.bad_row(py, rows, row, &bad)?;
-            let line = rows.columns[0].text().get(row);
-            return state.bad_line(py, PyValueError::new_err(bad.why), Some(line));
+    while count < most
+        && let Some((base, rows)) = next_rows(py, lines, codec)?
+    {
+        let mut start = 0;
+        while count < most && start < rows.rows {
+            let wanted = usize::try_from(most - count).unwrap_or(usize::MAX);
+            let end = rows.rows.min(start.saturating_add(wanted));
+            let some = (end - start < rows.rows).then(|| {
+                let numbers: Vec<u32> = (start as u32..end as u32).collect();
+                rows.gather(&numbers)
+            });
+            let rows = some.as_ref().unwrap_or(&rows);
+            let batch = records_of(py, codec, rows, |rows, row, bad| {
+                if lenient {
+                    state.bad_row(py, rows, row, &bad)?;
+                    let line = rows.columns[0].text().get(row);
+                    return state.bad_line(py, PyValueError::new_err(bad.why), Some(line));
+                }
+                state.at(rows, row);
+                Err(PyValueError::new_err(bad.why))
+            })?;
+            count += batch.rows as u64;
+            state.position.store(base, Relaxed);
+            target.pass_on_batch(py, &batch)?;
+            start = end;
         }
-        state.at(rows, row);
-        Err(PyValueError::new_err(bad.why))
-    })? {
-        count += batch.rows as u64;
-        state.position.store(base, Relaxed);
-        target.pass_on_batch(py, &batch)?;
     }
     Ok(count)
 }
 
-/// The records in the next rows of CSV, and the position of the block that they stand in.
-fn next_batch(
+/// The next rows of CSV as texts, and the position of the block that they stand in.
+fn next_rows(
     py: Python<'_>,
     lines: &mut LineReader,
     codec: &Codec,
-    on_bad: impl FnMut(&Batch, usize, Bad) -> PyResult<()>,
 ) -> PyResult<Option<(u64, Batch)>> {
-    let csv = codec.csv().expect("a codec of CSV");
     let Some((block, mut spans)) = lines.next_rows(py)? else {
         return Ok(None);
     };
@@ -196,37 +216,63 @@ fn next_batch(
             starts: None,
         })),
     };
-    let batch = csv.records(py, &rows, &codec.shape, on_bad)?;
-    Ok(Some((base, batch)))
+    Ok(Some((base, rows)))
 }
 
-/// Passes the record in every row to `target`; returns how many there were. With `lenient`, a row
-/// that does not parse is counted as a parse error and left out.
+/// The records in rows of CSV.
+fn records_of(
+    py: Python<'_>,
+    codec: &Codec,
+    rows: &Batch,
+    on_bad: impl FnMut(&Batch, usize, Bad) -> PyResult<()>,
+) -> PyResult<Batch> {
+    let csv = codec.csv().expect("a codec of CSV");
+    csv.records(py, rows, &codec.shape, on_bad)
+}
+
+/// Passes the record in every row to `target`, or in the first rows, until `limit` records were
+/// read; returns how many there were. With `lenient`, a row that does not parse is counted as a
+/// parse error and left out.
 #[pyfunction]
+#[pyo3(signature = (batches, codec, target, lenient, limit=None))]
 pub fn feed_batches(
     batches: &Batches,
     codec: &Bound<'_, Codec>,
     target: &Context,
     lenient: bool,
+    limit: Option<u64>,
 ) -> PyResult<u64> {
     let py = codec.py();
     let mut reader = batches.reader(py)?;
     let state = target.state();
+    let most = limit.unwrap_or(u64::MAX);
     let mut count = 0;
-    while let Some(window) = reader.next(codec)? {
+    while count < most
+        && let Some(window) = reader.next(codec)?
+    {
         state.position.store(window.number, Relaxed);
-        count += match reader.batch(py, &window) {
-            Ok(batch) => feed_batch(codec, &batch, target, lenient)?,
-            Err(error) if !lenient => return Err(error),
-            // Some row is to blame: each is read by itself.
-            Err(_) => window.each().try_fold(0, |count, row| {
-                state.position.store(row.number, Relaxed);
-                match reader.batch(py, &row) {
-                    Ok(batch) => Ok(count + feed_batch(codec, &batch, target, lenient)?),
-                    Err(error) => state.bad_line(py, error, None).map(|()| count),
+        if window.rows.len() as u64 <= most - count {
+            match reader.batch(py, &window) {
+                Ok(batch) => {
+                    count += feed_batch(codec, &batch, target, lenient)?;
+                    continue;
                 }
-            })?,
-        };
+                Err(error) if !lenient => return Err(error),
+                Err(_) => {}
+            }
+        }
+        // Some row is to blame, or not all are wanted: each is read by itself.
+        for row in window.each() {
+            if count == most {
+                break;
+            }
+            state.position.store(row.number, Relaxed);
+            match reader.batch(py, &row) {
+                Ok(batch) => count += feed_batch(codec, &batch, target, lenient)?,
+                Err(error) if !lenient => return Err(error),
+                Err(error) => state.bad_line(py, error, None)?,
+            }
+        }
     }
     Ok(count)
 }
@@ -365,10 +411,10 @@ impl RecordReader {
                 let why = bad.why;
                 Err(PyValueError::new_err(format!("position {at}: {why}")))
             };
-            match next_batch(py, lines, codec, refuse)? {
-                Some((_, batch)) => *ready = Some((batch, 0)),
-                None => return Ok(None),
-            }
+            let Some((_, rows)) = next_rows(py, lines, codec)? else {
+                return Ok(None);
+            };
+            *ready = Some((records_of(py, codec, &rows, refuse)?, 0));
         }
     }
 }
