@@ -7,7 +7,7 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 
-pytest_plugins = ["stores"]
+pytest_plugins = ["clusters", "stores"]
 
 _LIBRARIES = (
     "interchange.md",

@@ -1,0 +1,71 @@
+"""Clusters on this machine: several nodes of Ray's, and pools of processes."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+_TESTS = str(Path(__file__).parent)
+_STORE = 80 << 20
+
+
+@attrs.define
+class Nodes:
+    """A Ray cluster of a head, which runs no tasks, and nodes of one processor each."""
+
+    cluster: Any
+    count: int
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def whole(self) -> None:
+        """Puts new nodes in the place of those that were killed."""
+        alive = [node for node in self.cluster.worker_nodes if not node.dead_processes()]
+        for node in [node for node in self.cluster.worker_nodes if node not in alive]:
+            self.cluster.remove_node(node, allow_graceful=False)
+        for _ in range(self.count - len(alive)):
+            self.cluster.add_node(num_cpus=1, object_store_memory=_STORE)
+        self.cluster.wait_for_nodes()
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[Nodes]:
+    """Two nodes of Ray, to which this process is connected, with a token of their own."""
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # What tasks are made of is imported from the tests.
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTS, before]))
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": _STORE,
+            "include_dashboard": False,
+            "_system_config": {
+                "health_check_initial_delay_ms": 0,
+                "health_check_period_ms": 500,
+                "health_check_failure_threshold": 4,
+            },
+        },
+    )
+    try:
+        nodes = Nodes(cluster, 2)
+        nodes.whole()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="warning")
+        yield nodes
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
