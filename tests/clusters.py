@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from stores import GcsBucket, variables
 
 _TESTS = str(Path(__file__).parent)
 _STORE = 80 << 20
@@ -35,12 +36,16 @@ class Nodes:
 
 
 @pytest.fixture(scope="session")
-def ray_nodes() -> Iterator[Nodes]:
-    """Two nodes of Ray, to which this process is connected, with a token of their own."""
+def ray_nodes(gcs_server: str) -> Iterator[Nodes]:
+    """Two nodes of Ray, to which this process is connected, with a token of their own. They know
+    the emulator of Google's store, and import what tasks are made of from the tests."""
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    # What tasks are made of is imported from the tests.
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTS, before]))
+    path = os.pathsep.join(filter(None, [_TESTS, os.environ.get("PYTHONPATH")]))
+    with variables({**GcsBucket(gcs_server, "").environment(), "PYTHONPATH": path}):
+        yield from _running()
+
+
+def _running() -> Iterator[Nodes]:
     import ray
     from ray.cluster_utils import Cluster
 
@@ -65,7 +70,3 @@ def ray_nodes() -> Iterator[Nodes]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before

@@ -133,21 +133,19 @@ def test_it_writes_what_the_local_runner_writes(nodes: Nodes, folder: Path) -> N
 
 
 def test_tables_go_to_a_store(nodes: Nodes, folder: Path, gcs: Any) -> None:
-    options = {"endpoint_url": gcs.server, "token": "anon"}
-    result = gaia.RayRunner(gcs.url("out"), storage_options=options).run(build(folder))
+    result = gaia.RayRunner(gcs.url("out")).run(build(folder))
     check(result)
     names = {name for name in gcs.objects() if "_gaia" in name}
     assert names == {"out/_gaia/run.json"}
     # Once more: the old tables are replaced.
-    check(gaia.RayRunner(gcs.url("out"), storage_options=options).run(build(folder)))
+    check(gaia.RayRunner(gcs.url("out")).run(build(folder)))
 
 
 @pytest.mark.parametrize("step", ["map", "join"])
 def test_a_killed_node_does_not_show(nodes: Nodes, folder: Path, gcs: Any, step: str) -> None:
-    options = {"endpoint_url": gcs.server, "token": "anon"}
     marker = str(folder / "struck")
     pipeline = build(folder, **{f"{step}_marker": marker})
-    result = gaia.RayRunner(gcs.url("out"), storage_options=options).run(pipeline)
+    result = gaia.RayRunner(gcs.url("out")).run(pipeline)
     assert os.path.exists(marker)
     check(result)
 
@@ -174,9 +172,8 @@ def test_a_killed_driver_goes_on_elsewhere(nodes: Nodes, folder: Path, gcs: Any)
                     self._flush()
                     os.kill(os.getpid(), signal.SIGKILL)
             journal.StoreJournal.write = counted
-        options = {{"endpoint_url": {gcs.server!r}, "token": "anon"}}
         runner = gaia.RayRunner(
-            {gcs.url("out")!r}, {nodes.address!r}, 2, storage_options=options, resume=resume
+            {gcs.url("out")!r}, {nodes.address!r}, 2, resume=resume
         )
         check(runner.run(build(pathlib.Path({str(folder)!r}))))
         """
