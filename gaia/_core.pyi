@@ -247,6 +247,24 @@ class TaskState:
     def count_broken(self, position: int, message: str, line: bytes | None = None) -> None:
         """Counts a record, or a part of a file, that cannot be read."""
 
+class Sampler:
+    """Samples the thread that makes it, until it is stopped."""
+
+    def __new__(cls, every: float, signal: int) -> Sampler:
+        """Looks every so many seconds. When it finds user code it sends the signal, if that is not
+        0, to the thread, whose handler is to ask what is `asked`. Raises `RuntimeError` if the
+        thread is sampled already."""
+
+    def asked(self) -> tuple[str, float, int] | None:
+        """The step whose line of user code is to be told, the seconds and the samples; None where
+        the thread has gone on to other code since."""
+
+    def enter(self, step: str, users: bool) -> None:
+        """The thread goes on to a step: to the user's code of it, or to what Gaia does for it."""
+
+    def stop(self) -> list[tuple[str, bool, float, int]]:
+        """Ends sampling; returns for each step, and user code or not, the seconds and samples."""
+
 class Op:
     """A native step between records of one type and of another; `parameters` are those of the
     operator in `gaia.ops`, fields by their numbers. Raises `ValueError` if one is wrong."""

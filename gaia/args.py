@@ -70,6 +70,7 @@ _FLAGS = (
     _value("address", "of the cluster, for --runner ray: host:port or auto (RAY_ADDRESS)"),
     _value("max_tasks", "how many tasks a cluster is given at once", _number, "N"),
     _value("limit", "read the first N records of each input only", _number, "N"),
+    _switch("profile", "profile", "tell where the time goes: in your code or in Gaia, by step"),
     _switch("explain", "explain", "print the plan with sizes, tasks and memory, and run nothing"),
 )
 
@@ -81,8 +82,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--address`, `--max_tasks`, `--limit`, `--explain` and `--runner`. Without them, the runner's
-    own defaults hold.
+    `--address`, `--max_tasks`, `--limit`, `--profile`, `--explain` and `--runner`. Without them,
+    the runner's own defaults hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.
@@ -163,7 +164,7 @@ def split_args(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     _add_flags(parser)
     end = list(args).index("--") if "--" in args else len(args)
     flags, rest = parser.parse_known_args(args[:end])
-    return vars(flags), [*rest, *args[end:]]
+    return vars(flags), [*rest, *args[end + 1 :]]
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ pytest_plugins = ["clusters", "stores"]
 _LIBRARIES = (
     "interchange.md",
     "test_arrow.py",
+    "test_cat_columns.py",
     "test_column_files.py",
     "test_columns.py",
     "test_csv_peers.py",

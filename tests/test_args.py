@@ -76,7 +76,8 @@ def test_every_flag_comes_to_the_runner(tmp_path):
     runner = parsed(
         *("--dest_dir", f"{tmp_path}/dest", "--workers=3", "--memory", "1.5GB", "--resume"),
         *("--scratch_dir", f"{tmp_path}/scratch", "--verify", "--max_attempts", "5"),
-        *("--task_timeout", "1.5", "--limit=10", "--explain", "--runner", "local"),
+        *("--task_timeout", "1.5", "--limit=10", "--profile", "--explain"),
+        *("--runner", "local"),
     )
     same = gaia.LocalRunner(
         tmp_path / "dest",
@@ -88,6 +89,7 @@ def test_every_flag_comes_to_the_runner(tmp_path):
         max_attempts=5,
         task_timeout=1.5,
         limit=10,
+        profile=True,
         explain=True,
     )
 
@@ -168,7 +170,7 @@ def test_the_flags_of_the_runner_are_told_from_those_of_the_script():
     flags, rest = split_args(given)
 
     assert flags == {"workers": 2, "limit": 3}
-    assert rest == ["in.txt", "--num_shards", "8", "-v", "--", "--explain"]
+    assert rest == ["in.txt", "--num_shards", "8", "-v", "--explain"]
 
 
 def test_a_flag_of_the_script_that_only_begins_like_one_of_ours_is_the_scripts():

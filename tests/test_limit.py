@@ -2,6 +2,9 @@
 
 import bz2
 import gzip
+import io
+import os
+import signal
 from pathlib import Path
 
 import attrs
@@ -124,7 +127,7 @@ def test_archives(tmp_path):
         with (tmp_path / name).open("wb") as file:
             writer = WARCWriter(file, gzip=True)
             for number in range(first, first + 5):
-                payload = open_bytes(f"page {number}")
+                payload = io.BytesIO(b"page")
                 writer.write_record(
                     writer.create_warc_record(f"http://x/{number}", "resource", payload=payload)
                 )
@@ -136,12 +139,6 @@ def test_archives(tmp_path):
     result = gaia.LocalRunner(tmp_path / "out", limit=7).run(pipeline)
 
     assert_same_records(result["out"].records(), [f"http://x/{number}" for number in range(7)])
-
-
-def open_bytes(text: str):
-    import io
-
-    return io.BytesIO(text.encode())
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1, [0]), (4, [0, 1, 2, 3]), (99, range(10))])
@@ -196,6 +193,25 @@ def test_lines_that_do_not_parse_are_not_among_them(tmp_path, capsys):
     assert_same_records(result["out"].records(), [Item(0, "a"), Item(1, "b"), Item(2, "c")])
     assert result.counters["parse-errors"] == 2
     assert "failed to parse: 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(3, [0, 1]), (5, [0, 1, 3, 4])])
+def test_a_record_that_kills_is_one_of_them(tmp_path, limit, expected):
+    (tmp_path / "in.txt").write_text("".join(f"{number}\n" for number in range(9)))
+    pipeline = gaia.Pipeline("p")
+    lines = pipeline.read_text(tmp_path / "in.txt", name="lines").as_(int)
+    lived = lines.map(die_of_two, name="die", on_error=gaia.skip())
+    lived.write("out", gaia.TXT).with_mod_n_sharding(2)
+
+    result = gaia.LocalRunner(tmp_path / "out", workers=2, limit=limit).run(pipeline)
+
+    assert_same_records(result["out"].records(), expected)
+
+
+def die_of_two(number: int) -> int:
+    if number in (2, 7):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 def test_a_run_with_another_limit_does_not_go_on_with_what_is_there(tmp_path, capsys):

@@ -11,6 +11,9 @@ _MSGSPEC_CACHE = "__msgspec_cache__"
 
 class _Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
+        # Tasks and reports are made of these: the scheduler handles thousands a second.
+        if _is_own(obj if isinstance(obj, type) else type(obj)):
+            return NotImplemented
         # msgspec notes what it knows of a class in the class itself, where it cannot be pickled.
         # It makes the note anew when it misses it.
         if isinstance(obj, io.IOBase) and obj not in (sys.stdin, sys.stdout, sys.stderr):
@@ -18,6 +21,16 @@ class _Pickler(cloudpickle.Pickler):
         if isinstance(obj, type) and _MSGSPEC_CACHE in vars(obj):
             delattr(obj, _MSGSPEC_CACHE)
         return super().reducer_override(obj)
+
+
+def _is_own(kind: type) -> bool:
+    """Whether a class is one of Gaia's, which other processes import by its name."""
+    module = getattr(kind, "__module__", None)
+    return (
+        isinstance(module, str)
+        and module.startswith("gaia.")
+        and getattr(sys.modules.get(module), kind.__qualname__, None) is kind
+    )
 
 
 def dumps(value: Any) -> bytes:

@@ -99,7 +99,9 @@ def _tried_again(setup: Setup, task: Task, settings: Attempts) -> _Life:
             raise WorkerError(_message(setup.stage, task, deaths, found))
         how = f"a worker process {outcome.how}"
         killer = Failure(forgiven, how, found.file, found.position, found.record, outcome.frames)
-        task = attrs.evolve(task, inputs=found.rest, killers=(*task.killers, killer))
+        # It is one of the first records, as those are that fail in other ways.
+        limit = None if task.limit is None else task.limit - 1
+        task = attrs.evolve(task, inputs=found.rest, killers=(*task.killers, killer), limit=limit)
         deaths.clear()
 
 

@@ -92,8 +92,8 @@ class ExecutorRunner(ClusterRunner):
         task_memory: How much one task may use, as `"2GB"` or a number of bytes; by default its part
             of 70 % of what is free on this machine.
         scratch_dir: A folder of every worker for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout, limit, explain: As
-            `LocalRunner` has them.
+        storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
+            limit, explain: As `LocalRunner` has them.
 
     >>> import concurrent.futures, gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -122,6 +122,7 @@ class ExecutorRunner(ClusterRunner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        profile: bool = False,
         limit: int | None = None,
         explain: bool = False,
     ) -> None:
@@ -134,6 +135,7 @@ class ExecutorRunner(ClusterRunner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            profile=profile,
             limit=limit,
             explain=explain,
         )

@@ -37,8 +37,8 @@ def limited_tasks(
     tasks: list[Task] = []
     for shard, metadata, files in _inputs(found_files(source)):
         read = _whole(source, files, tp)
-        weight = sum(file.size or 0 for file in files)
-        tasks.append(Task(len(tasks), (read,), shard, metadata, weight, limit=limit))
+        # How many bytes the records take is not known before they are read.
+        tasks.append(Task(len(tasks), (read,), shard, metadata, limit=limit))
     return tasks
 
 
@@ -71,5 +71,6 @@ def _of_table(source: StoredTable, tp: Any, limit: int, verify: bool) -> Iterato
             continue
         read = shard_source(manifest, source.path, store, number, verify)
         key = shard.key if isinstance(shard.key, int) else None
-        yield Task(number, (read,), key, weight=shard.raw_bytes, limit=wanted)
+        weight = shard.raw_bytes * wanted // shard.records
+        yield Task(number, (read,), key, weight=weight, limit=wanted)
         left -= wanted

@@ -46,6 +46,8 @@ class LocalRunner(Runner):
             halves, again and again, until the record is found that kills them, and the run stops;
             or goes on without it, where a step says so by `on_error`. With 1, the first death
             stops the run. Without worker processes there is nothing to try again.
+        profile: Tell where the time goes, step by step: in your code or in Gaia, and its hottest
+            lines; at the end of the run, and in its record. It takes about 1 % more time.
         task_timeout: Seconds after which a worker that is still at one part of the input counts as
             dead; the error shows where its code was. By default none.
         limit: Read the first so many records of each input, in the order of its files, and take
@@ -79,6 +81,7 @@ class LocalRunner(Runner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        profile: bool = False,
         limit: int | None = None,
         explain: bool = False,
     ) -> None:
@@ -93,6 +96,7 @@ class LocalRunner(Runner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            profile=profile,
             limit=limit,
             explain=explain,
         )

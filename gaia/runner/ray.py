@@ -139,8 +139,8 @@ class RayRunner(ClusterRunner):
             `"memory"`, in bytes, that is how much a task may use; otherwise it is a processor's
             part of the smallest node's.
         scratch_dir: A folder on every node for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout, limit, explain: As
-            `LocalRunner` has them. A run can be resumed from any machine.
+        storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
+            limit, explain: As `LocalRunner` has them. A run can be resumed from any machine.
 
     >>> gaia.RayRunner("gs://bucket/out", "auto").run(pipeline)  # doctest: +SKIP
     """
@@ -160,6 +160,7 @@ class RayRunner(ClusterRunner):
         verify: bool = False,
         max_attempts: int = 3,
         task_timeout: float | None = None,
+        profile: bool = False,
         limit: int | None = None,
         explain: bool = False,
     ) -> None:
@@ -172,6 +173,7 @@ class RayRunner(ClusterRunner):
             verify=verify,
             max_attempts=max_attempts,
             task_timeout=task_timeout,
+            profile=profile,
             limit=limit,
             explain=explain,
         )

@@ -27,6 +27,7 @@ from gaia.runner.explanation import Means, explanation
 from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import total_memory
+from gaia.runner.profile import table
 from gaia.runner.result import RunResult, Table
 from gaia.runner.shuffle import LocalShuffle, SharedShuffle, Shuffle
 from gaia.runner.status import Status
@@ -61,6 +62,7 @@ class Runner:
         verify: bool,
         max_attempts: int,
         task_timeout: float | None,
+        profile: bool,
         limit: int | None,
         explain: bool,
     ) -> None:
@@ -79,6 +81,7 @@ class Runner:
         self.attempts = Attempts(max_attempts, task_timeout)
         self.resume = resume
         self.verify = verify
+        self.profile = profile
         self.limit = limit
         self._explains = explain
 
@@ -139,6 +142,7 @@ class Runner:
                         self.resume,
                         self.verify,
                         self._shuffle(),
+                        self.profile,
                     )
                     status = Status(plan, self._shown(engine.workers, planned.means.memory))
                     progress = scheduler.execute(plan, reads, engine, place, settings, status)
@@ -148,6 +152,8 @@ class Runner:
                 told = "the run was stopped; the tables of unfinished stages are as they were"
                 stop.args = (told,)
                 raise stop.with_traceback(None) from None
+        if profiled := status.profile():
+            print(*table(profiled), sep="\n", file=sys.stderr)
         _warn_of_parse_errors(progress)
         _warn_of_skipped(progress)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
@@ -209,6 +215,7 @@ class Runner:
             "scratch_dir": self.scratch_dir,
             "resume": self.resume,
             "verify": self.verify,
+            "profile": self.profile,
             "limit": self.limit,
             **attrs.asdict(self.attempts),
         }
@@ -233,8 +240,6 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         files = [source for source in task.inputs if not isinstance(source, Slice)]
         parts = [part for source in files for part in source.parts]
         if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
-            continue
-        if task.limit is not None:
             continue
         part = parts[0]
         size = part.file.size or 0

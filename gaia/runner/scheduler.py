@@ -62,14 +62,15 @@ class Progress:
 @attrs.frozen
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
-    an earlier one has left, whether the checksums of shards are verified before they are read, and
-    how shards are put together."""
+    an earlier one has left, whether the checksums of shards are verified before they are read, how
+    shards are put together, and whether tasks are profiled."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
     verify: bool = False
     shuffle: Shuffle = attrs.field(factory=LocalShuffle)
+    profile: bool = False
 
 
 def plan_reads(
@@ -230,6 +231,7 @@ class _Execution:
             folder=bundles.url,
             budget=budget_of(self.settings.memory, self.engine.workers, len(list(stage.tables()))),
             shipping=self.settings.shuffle.shipping(bundles),
+            profile=self.settings.profile,
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]

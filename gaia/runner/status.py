@@ -14,8 +14,11 @@ import attrs
 
 from gaia.errors import GaiaError
 from gaia.io.manifest import Manifest, Shard
+from gaia.pipeline.graph import Records, StoredTable
 from gaia.pipeline.plan import Plan, Stage, walk
+from gaia.runner import profile
 from gaia.runner.engine import Death, Worker
+from gaia.runner.profile import Profile
 from gaia.runner.samples import Samples
 from gaia.runner.task import Task, TaskReport
 
@@ -23,6 +26,7 @@ from gaia.runner.task import Task, TaskReport
 _TASKS = 2_000
 _ERRORS = 50
 _LARGEST = 20
+_SHOWN_PATHS = 100
 
 
 class Listener(Protocol):
@@ -84,6 +88,8 @@ class StageStatus:
     # While tables are put together: how many shards there are, and how many are made.
     shards: int = 0
     shards_done: int = 0
+    # What its tasks have told, where the run is profiled.
+    profile: Profile | None = None
 
     @property
     def name(self) -> str:
@@ -260,9 +266,12 @@ class Status:
         stage.records += report.read
         stage.written += report.counters.get("fn-writes", 0)
         stage.counters.update(report.counters)
+        if report.profile is not None:
+            stage.profile = stage.profile or Profile()
+            stage.profile.add(report.profile)
 
     def snapshot(self) -> dict[str, Any]:
-        """The state as plain data, such as JSON holds."""
+        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
         counters: Counter[str] = Counter()
         for stage in self.stages:
             counters.update(stage.counters)
@@ -278,7 +287,14 @@ class Status:
             "counters": dict(counters),
             "errors": list(self.errors),
             "samples": self.samples.shown(),
+            "profile": self.profile(),
         }
+
+    def profile(self) -> dict[str, Any] | None:
+        """Where the run has spent its time, as `profile.shown` tells it; None if it is not
+        profiled."""
+        found = [(stage.name, stage.profile) for stage in self.stages if stage.profile is not None]
+        return profile.shown(found) if found else None
 
 
 def _versions() -> dict[str, Any]:
@@ -300,11 +316,12 @@ def _stage(status: StageStatus) -> dict[str, Any]:
     shown = attrs.asdict(
         status,
         recurse=False,
-        filter=attrs.filters.exclude("stage", "running", "done", "counters"),
+        filter=attrs.filters.exclude("stage", "running", "done", "counters", "profile"),
     )
     return shown | {
         "name": stage.name,
         "join": stage.joiner is not None,
+        "source": _source(stage),
         "steps": [branch.name for branch in walk(stage.root)][1:],
         "inputs": [entry.table for entry in stage.inputs],
         "tables": [table.name for table in stage.tables()],
@@ -325,6 +342,17 @@ def _stage(status: StageStatus) -> dict[str, Any]:
         ],
         "done": [attrs.asdict(done) for done in sorted(slowest, key=lambda done: done.began)],
     }
+
+
+def _source(stage: Stage) -> list[str] | None:
+    """What a stage reads that no stage has written."""
+    if stage.source is None:
+        return None
+    if isinstance(stage.source, Records):
+        return [f"{len(stage.source.records)} records"]
+    if isinstance(stage.source, StoredTable):
+        return [stage.source.path]
+    return [spec.glob for spec in stage.source.specs[:_SHOWN_PATHS]]
 
 
 def _table(manifest: Manifest) -> dict[str, Any]:

@@ -24,13 +24,14 @@ from gaia.pipeline.aggregates import field_numbers, fields_of
 from gaia.pipeline.graph import Call, Custom, Format, ModN
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
-from gaia.pipeline.plan import Branch, Input, Stage, Table
+from gaia.pipeline.plan import Branch, Input, Stage, Table, walk
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
 from gaia.pipeline.travel import dumps
 from gaia.runner.columns import Columns, Rows, codec_of, frame_bytes, open_batches
 from gaia.runner.failure import Failure, Terminated, step_error
 from gaia.runner.inputs import Archive, Lines, Part, Slice, archived, codec_for, open_lines
 from gaia.runner.memory import Budget
+from gaia.runner.profile import Profile, Sampler
 from gaia.runner.skips import Skipped, Skips
 
 FRAME_BYTES = 128 * 1024
@@ -62,13 +63,15 @@ class Task:
 @attrs.frozen
 class Setup:
     """What all tasks of a stage share. `folder` is where they leave their bundles, and what does
-    not fit into the `budget`; with `shipping`, they have folders of their own, and ship them."""
+    not fit into the `budget`; with `shipping`, they have folders of their own, and ship them.
+    With `profile`, tasks tell where they spend their time."""
 
     stage: Stage
     run: Run
     folder: str
     budget: Budget
     shipping: Shipping | None = None
+    profile: bool = False
 
     def folder_of(self, task: Task) -> str:
         """Where an attempt at a task leaves its bundles."""
@@ -87,7 +90,7 @@ class ParseError:
 @attrs.frozen
 class TaskReport:
     """What a finished task tells: how many records it read, its bundles, its counts, what it left
-    out by which step, its time in seconds."""
+    out by which step, its time in seconds; where it spent that, if it was profiled."""
 
     task: int
     read: int
@@ -97,6 +100,7 @@ class TaskReport:
     parse_errors: tuple[ParseError, ...]
     skipped: dict[str, Skipped]
     elapsed: float
+    profile: Profile | None = None
 
 
 def run_task(setup: Setup, task: Task) -> TaskReport:
@@ -106,15 +110,22 @@ def run_task(setup: Setup, task: Task) -> TaskReport:
         StepError: User code raised.
         InputError: An input is damaged or unreadable.
     """
-    return _TaskRun(setup, task).run()
+    if not setup.profile:
+        return _TaskRun(setup, task).run()
+    stage = setup.stage
+    steps = dict.fromkeys([stage.name, *(branch.name for branch in walk(stage.root))])
+    with Sampler([*steps, *(f"write {table.name}" for table in stage.tables())]) as sampler:
+        report = _TaskRun(setup, task, sampler).run()
+    return attrs.evolve(report, profile=sampler.profile)
 
 
 class _TaskRun:
     """The steps of a stage, made anew for one task."""
 
-    def __init__(self, setup: Setup, task: Task) -> None:
+    def __init__(self, setup: Setup, task: Task, sampler: Sampler | None = None) -> None:
         self.setup = setup
         self.task = task
+        self.sampler = sampler
         self.folder = setup.folder_of(task)
         self.skips = Skips(setup.stage)
         self.state = _core.TaskState("", task.metadata, task.shard, _weakly(self._broken))
@@ -146,10 +157,11 @@ class _TaskRun:
                 self.skips.add(killer)
             self.operators.reverse()
             for name, operator, ctx in self.operators:
-                self.step = name
-                operator.setup(self.setup.run.copy())
+                run = self.setup.run.copy()
+                self._enter(name, users=True)
+                operator.setup(run)
                 operator.on_shard_start(self.task.shard, ctx)
-            self.step = stage.name
+            self._enter(stage.name)
             self.reading = True
             inputs = list(zip(self.task.inputs, self._types(), targets, strict=True))
             if isinstance(stage.joiner, NativeJoiner) and stage.joiner.last_first:
@@ -162,11 +174,11 @@ class _TaskRun:
                     break
             self.reading = False
             for name, operator, ctx in self.operators:
-                self.step = name
+                self._enter(name, users=not isinstance(operator, _Native))
                 operator.on_shard_finish(ctx)
                 ctx.flush()
             for table, _, output in self.outputs:
-                self.step = f"write {table.name}"
+                self._enter(f"write {table.name}")
                 output.settle()
             for fatal in (self.state.spoiled, self.skips.stopped):
                 if fatal is not None:
@@ -194,6 +206,12 @@ class _TaskRun:
             elapsed=time.perf_counter() - begin,
         )
 
+    def _enter(self, step: str, users: bool = False) -> None:
+        """Goes on to a step: to user code of it that is called from here, or to Gaia's."""
+        self.step = step
+        if self.sampler is not None:
+            self.sampler.enter(step, users)
+
     def _context(self, branch: Branch) -> _core.Context[Any]:
         """The context through which a step's records leave it, with all that hangs behind."""
         consumers = []
@@ -212,13 +230,16 @@ class _TaskRun:
 
     def _consumer(self, branch: Branch, takes: Any, into: _core.Context[Any]) -> tuple[str, Any]:
         """How the core calls a step: the kind of call and what to call."""
-        self.step = branch.name
+        self._enter(branch.name)
         assert branch.call is not None
         assert branch.function is not None
         if isinstance(branch.function, NativeMapper):
             return "native", branch.function.core(takes, branch.type)
         if branch.call in (Call.DO, Call.DO_BATCH):
-            mapper = branch.function(*_fresh(branch.args))
+            args = _fresh(branch.args)
+            self._enter(branch.name, users=True)
+            mapper = branch.function(*args)
+            self._enter(branch.name)
             self.operators.append((branch.name, mapper, into))
             if branch.call is Call.DO_BATCH:
                 return "do_batch", (mapper.do_batch, branch.batch_size)
@@ -242,7 +263,7 @@ class _TaskRun:
     def _joiner(self, head: _core.Context[Any]) -> list[_core.Context[Any]]:
         """Makes the joiner; returns for each input the context that leads to its handler."""
         stage = self.setup.stage
-        self.step = stage.name
+        self._enter(stage.name)
         assert stage.joiner is not None
         calls: list[tuple[str, Any]]
         if isinstance(stage.joiner, NativeJoiner):
@@ -252,7 +273,10 @@ class _TaskRun:
             self.operators.append((stage.name, _Native(joint), head))
             calls = [("joint", (joint, number)) for number in range(len(stage.inputs))]
         else:
-            joiner = stage.joiner(*_fresh(stage.args))
+            args = _fresh(stage.args)
+            self._enter(stage.name, users=True)
+            joiner = stage.joiner(*args)
+            self._enter(stage.name)
             self.operators.append((stage.name, joiner, head))
             calls = [_handler(joiner, entry) for entry in stage.inputs]
         policy = self._policy(stage.name)

@@ -19,7 +19,7 @@ use crate::ops::delimited::{Delimited, Parser};
 use crate::quote::write_str;
 use crate::record::Class;
 use crate::value::{Kind, explained, refused};
-use crate::{csv, json, text};
+use crate::{csv, json, profile, text};
 
 /// How records of one type stand in the lines of one format.
 #[pyclass(frozen, module = "gaia._core")]
@@ -344,7 +344,11 @@ impl Codec {
                     own: Some(from_text),
                 },
                 Shape::Class(_),
-            ) => from_text.bind(py).call1((text::decode_utf8(py, line)?,)),
+            ) => {
+                let text = text::decode_utf8(py, line)?;
+                let _users = profile::users();
+                from_text.bind(py).call1((text,))
+            }
             (Format::Text { own: None }, Shape::Class(class)) => read_fields(py, class, line),
             (Format::Json { read, .. }, _) => {
                 let read = read.bind(py).call1((PyBytes::new(py, line),));

@@ -15,6 +15,7 @@ use crate::columns::rows;
 use crate::context::{Context, PENDING_BYTES, PENDING_ROWS};
 use crate::joint::Joint;
 use crate::ops::Op;
+use crate::profile::{self, Step};
 use crate::state::TaskState;
 use crate::value::{mismatch, raw_bytes, utf8};
 
@@ -24,6 +25,7 @@ const LARGE: usize = 64 << 20;
 /// A step that takes the records written to a context.
 pub struct Consumer {
     pub step: Py<PyString>,
+    marks: Step,
     call: Call,
     into: Py<Context>,
     calls: AtomicU64,
@@ -53,6 +55,12 @@ enum Call {
     Joint(Py<Joint>, usize),
 }
 
+/// What a function of the user's makes of a record.
+fn asked<'py>(function: &Py<PyAny>, record: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let _users = profile::users();
+    function.bind(record.py()).call1((record,))
+}
+
 /// Takes a bound method apart, which saves putting it together for every call.
 fn bound_method(function: &Bound<'_, PyAny>) -> PyResult<Call> {
     let py = function.py();
@@ -78,6 +86,7 @@ impl Consumer {
     /// For records of the shape that the context before has.
     pub fn new(spec: ConsumerSpec<'_>, shape: &Shape) -> PyResult<Self> {
         let (step, call, function, into, on_error) = spec;
+        let marks = Step::new(function.py(), step.to_str(function.py())?)?;
         let call = match call.as_str() {
             "do" => bound_method(&function)?,
             "do_batch" => {
@@ -106,6 +115,7 @@ impl Consumer {
         };
         Ok(Consumer {
             step,
+            marks,
             call,
             into,
             calls: AtomicU64::new(0),
@@ -172,6 +182,7 @@ impl Consumer {
 
     pub fn take(&self, record: &Bound<'_, PyAny>, from: &Context) -> PyResult<()> {
         let py = record.py();
+        let _mark = self.marks.mark();
         let state = from.state.get();
         let into = self.into.get();
         if self.takes_batches() {
@@ -193,25 +204,36 @@ impl Consumer {
         match &self.call {
             Call::Do(function, Some(object)) => {
                 let arguments = (object.bind(py), record, self.into.bind(py));
+                let _users = profile::users();
                 function.bind(py).call1(arguments).map(drop)
             }
-            Call::Do(function, None) => function
-                .bind(py)
-                .call1((record, self.into.bind(py)))
-                .map(drop),
-            Call::Map(function) => into.write(&function.bind(py).call1((record,))?, None),
+            Call::Do(function, None) => {
+                let _users = profile::users();
+                let arguments = (record, self.into.bind(py));
+                function.bind(py).call1(arguments).map(drop)
+            }
+            Call::Map(function) => into.write(&asked(function, record)?, None),
             Call::Filter(function) => {
-                if function.bind(py).call1((record,))?.is_truthy()? {
+                let kept = {
+                    let _users = profile::users();
+                    function.bind(py).call1((record,))?.is_truthy()?
+                };
+                if kept {
                     into.write(record, None)?;
                 }
                 Ok(())
             }
             Call::FlatMap(function) => {
-                let items = function.bind(py).call1((record,))?;
+                let items = asked(function, record)?;
                 if !items.hasattr(pyo3::intern!(py, "__iter__"))? {
                     return Err(mismatch("the function's result", "iterable", &items));
                 }
-                for item in items.try_iter()? {
+                let mut items = items.try_iter()?;
+                let mut next = || {
+                    let _users = profile::users();
+                    items.next()
+                };
+                while let Some(item) = next() {
                     into.write(&item?, None)?;
                 }
                 Ok(())
@@ -246,6 +268,7 @@ impl Consumer {
     }
 
     pub fn take_batch(&self, py: Python<'_>, batch: &Batch, from: &Context) -> PyResult<()> {
+        let _mark = self.marks.mark();
         let state = from.state.get();
         let shape = &from.codec.get().shape;
         let into = self.into.get();
@@ -292,6 +315,7 @@ impl Consumer {
         if !self.takes_batches() {
             return Ok(());
         }
+        let _mark = self.marks.mark();
         let shape = &from.codec.get().shape;
         let mut pending = self.pending.borrow_mut(py)?;
         if pending.rows() == 0 {
@@ -304,6 +328,7 @@ impl Consumer {
         drop(pending);
         self.count(1);
         let batch = PyBatch::new(from.codec.clone_ref(py), batch);
+        let _users = profile::users();
         function
             .bind(py)
             .call1((object, batch, self.into.bind(py)))

@@ -13,6 +13,7 @@ use crate::columns::pending::Pending;
 use crate::columns::rows;
 use crate::consumer::{Consumer, ConsumerSpec};
 use crate::output::Output;
+use crate::profile;
 use crate::state::TaskState;
 
 /// Records that reach a native step one by one are taken on together, so many or so many bytes.
@@ -63,12 +64,14 @@ impl Context {
         record: &Bound<'_, PyAny>,
         shard: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        let _mark = profile::gaias();
         self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
         self.send(record, shard, false)
     }
 
     #[pyo3(signature = (**columns))]
     fn write_columns(&self, py: Python<'_>, columns: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let _mark = profile::gaias();
         let shape = &self.codec.get().shape;
         let none = PyDict::new(py);
         let given = columns.unwrap_or(&none);
@@ -91,6 +94,7 @@ impl Context {
     #[pyo3(signature = (counter, n=None))]
     fn inc(&self, counter: &Bound<'_, PyString>, n: Option<&Bound<'_, PyInt>>) -> PyResult<()> {
         let py = counter.py();
+        let _mark = profile::gaias();
         let n = n.map_or_else(|| 1.into_pyobject(py), |n| Ok(n.clone()))?;
         self.state.get().inc(counter, n)
     }
@@ -118,6 +122,7 @@ impl Context {
 
     fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = shard.py();
+        let _mark = profile::gaias();
         self.send_written(py)?;
         let mut outputs = self.outputs.iter().map(|output| output.get());
         outputs.try_for_each(|output| {
@@ -131,6 +136,7 @@ impl Context {
 
     /// Has all steps behind this context take what they wait to take together.
     pub fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let _mark = profile::gaias();
         self.send_written(py)?;
         for consumer in &self.consumers {
             self.blamed(py, consumer, None, consumer.flush(py, self))?;

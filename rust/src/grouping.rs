@@ -10,6 +10,7 @@ use crate::columns::schema::Field;
 use crate::groups::keys::Same;
 use crate::groups::reduce::Reduction;
 use crate::groups::table::{Aggregate, Groups, Key, Place, Refusal, Spec};
+use crate::profile;
 use crate::value::{Kind, Plain};
 
 /// What a small Python object takes, in bytes.
@@ -186,6 +187,7 @@ impl Grouping {
                 if old.is_none(py) {
                     *old = value.unbind();
                 } else if !value.is_none() && failed.is_ok() {
+                    let _users = profile::users();
                     match each.function.bind(py).call1((old.bind(py), value)) {
                         Ok(new) => *old = new.unbind(),
                         // Every group has to get its first value, whatever becomes of the task.

@@ -28,6 +28,7 @@ mod order;
 mod output;
 mod partition;
 mod process;
+mod profile;
 mod quote;
 mod record;
 mod sharding;
@@ -89,6 +90,8 @@ mod _core {
     use crate::partition::shard_of;
     #[pymodule_export]
     use crate::process::die_with_parent;
+    #[pymodule_export]
+    use crate::profile::Sampler;
     #[pymodule_export]
     use crate::state::TaskState;
     #[pymodule_export]

@@ -14,6 +14,7 @@ use crate::columns::pending::Pending;
 use crate::columns::rows;
 use crate::grouping::{Grouping, Out};
 use crate::order::Order;
+use crate::profile::Step;
 use crate::sharding::{Place, Sharding};
 use crate::written::{Limits, Written};
 
@@ -25,6 +26,7 @@ const PENDING_BYTES: usize = 1 << 20;
 pub struct Output {
     /// The write in messages: "write counts".
     pub step: Py<PyString>,
+    marks: Step,
     codec: Py<Codec>,
     /// Whether rows of columns are written without Python.
     native: bool,
@@ -89,7 +91,9 @@ impl Output {
         };
         let written = Written::new(codec.get(), path, (compression, level), limits)?;
         let native = written.is_native();
-        let step = PyString::new(py, &format!("write {table}")).unbind();
+        let step = format!("write {table}");
+        let marks = Step::new(py, &step)?;
+        let step = PyString::new(py, &step).unbind();
         let shape = &codec.get().shape;
         let combine = match combine {
             None => None,
@@ -115,6 +119,7 @@ impl Output {
         };
         Ok(Self {
             step,
+            marks,
             native,
             codec,
             sharding,
@@ -125,6 +130,7 @@ impl Output {
 
     /// Reduces what is pending and passes on all groups of a combined table.
     fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        let _mark = self.marks.mark();
         self.settle_groups(py, &mut *self.state.borrow_mut(py)?)
     }
 
@@ -138,6 +144,7 @@ impl Output {
     /// `(shard u32, records u32, offset u64, stored u64, raw u64)`, the names of custom shards in
     /// the order of their numbers, and for each column of Arrow which datetimes there were.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Finished<'py>> {
+        let _mark = self.marks.mark();
         let mut state = self.state.borrow_mut(py)?;
         let sink = &mut state.sink;
         let mut index = Vec::new();
@@ -185,6 +192,7 @@ impl Output {
         record: &Bound<'_, PyAny>,
         explicit: Option<&Bound<'_, PyAny>>,
     ) -> Result<(), Box<Failure>> {
+        let _mark = self.marks.mark();
         let codec = self.codec.get();
         let failure = |by_write| move |error| Box::new(Failure { error, by_write });
         codec.shape.check(record).map_err(failure(false))?;
@@ -215,6 +223,7 @@ impl Output {
         batch: &Batch,
         explicit: Option<&Bound<'_, PyAny>>,
     ) -> Result<(), BatchFailure> {
+        let _mark = self.marks.mark();
         let State { sink, combine } = &mut *self.state.borrow_mut(py)?;
         let Some(shard) = explicit else {
             return match combine {
@@ -372,6 +381,7 @@ impl Output {
 
     /// No more records for the shard from this task: its buffer is written out and freed.
     pub fn close_shard(&self, shard: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _mark = self.marks.mark();
         let place = self.sharding.explicit(shard)?;
         let mut state = self.state.borrow_mut(shard.py())?;
         self.settle_groups(shard.py(), &mut state)?;

@@ -13,6 +13,7 @@ use crate::codec::Shape;
 use crate::columns::column::{Batch, Column, Values};
 use crate::escape::parse_int;
 use crate::groups::keys::moment;
+use crate::profile;
 use crate::text::NULL;
 use crate::value::{Kind, Plain, ascii, mismatch, raw_bytes, small, utf8};
 
@@ -46,7 +47,11 @@ impl Partitioner {
                 self.of_bytes(&bytes)
             }
             (Key::Function(function), _) => {
-                self.of_value(&function.bind(record.py()).call1((record,))?)?
+                let key = {
+                    let _users = profile::users();
+                    function.bind(record.py()).call1((record,))?
+                };
+                self.of_value(&key)?
             }
             _ => self.of_value(record)?,
         };

@@ -7,6 +7,7 @@ use crate::codec::Shape;
 use crate::columns::column::Batch;
 use crate::names::check_name;
 use crate::partition::{Key, Partitioner};
+use crate::profile;
 use crate::value::{mismatch, utf8};
 
 pub struct Sharding {
@@ -95,7 +96,13 @@ impl Sharding {
         match &self.rule {
             Rule::ModN(partitioner) => Ok(Place::At(partitioner.shard(shape, record)?)),
             Rule::Kept { shard, .. } => Ok(Place::At(*shard)),
-            Rule::Custom(function) => self.named(&function.bind(record.py()).call1((record,))?),
+            Rule::Custom(function) => {
+                let name = {
+                    let _users = profile::users();
+                    function.bind(record.py()).call1((record,))?
+                };
+                self.named(&name)
+            }
         }
     }
 

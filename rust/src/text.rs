@@ -8,6 +8,7 @@ use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
 use crate::escape::{escape, escape_bytes, parse_int, unescape};
 use crate::json;
+use crate::profile;
 use crate::value::{
     Integer, Kind, ascii, boolean, exact_small, explained, float, integer, mismatch, raw_bytes,
     refused, utf8,
@@ -190,7 +191,10 @@ pub fn bare_line(text: &[u8], out: &mut Vec<u8>) -> PyResult<()> {
 
 /// A class's own `to_text`.
 pub fn write_own(record: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    let text = record.call_method0(pyo3::intern!(record.py(), "to_text"))?;
+    let text = {
+        let _users = profile::users();
+        record.call_method0(pyo3::intern!(record.py(), "to_text"))?
+    };
     if !text.is_instance_of::<PyString>() {
         return Err(mismatch("to_text()", "str", &text));
     }

@@ -682,7 +682,7 @@ def _manifest_seeds() -> list[bytes]:
 
 def _journal_seeds() -> list[bytes]:
     report = TaskReport(
-        0, (Bundle("t", "p", b"", ()),), 3, {"n": 1}, {"f": Counter("ab")}, (), {}, 0.5
+        0, 1, (Bundle("t", "p", b"", ()),), {"n": 1}, {"f": Counter("ab")}, (), {}, 0.5
     )
     identity = Identity({"code": "x"})
     began = journal.Began("words", identity, [], "/tmp/x")
