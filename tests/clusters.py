@@ -2,13 +2,16 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 from stores import GcsBucket, variables
+
+import gaia
 
 _TESTS = str(Path(__file__).parent)
 _STORE = 80 << 20
@@ -70,3 +73,24 @@ def _running() -> Iterator[Nodes]:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+AnyRunner = Callable[..., Any]
+"""Makes a runner of a destination and of settings that all runners have."""
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Executor]:
+    """The executor of two threads."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def executor_runner(threads: Executor) -> AnyRunner:
+    return lambda dest, **settings: gaia.ExecutorRunner(dest, threads, 2, **settings)
+
+
+@pytest.fixture
+def ray_runner(ray_nodes: Nodes) -> AnyRunner:
+    return lambda dest, **settings: gaia.RayRunner(dest, **settings)

@@ -37,12 +37,6 @@ def processes() -> Iterator[Executor]:
         yield pool
 
 
-@pytest.fixture(scope="module")
-def threads() -> Iterator[Executor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
-
-
 @pytest.fixture(params=["threads", "processes", "dask"])
 def executor(request: pytest.FixtureRequest) -> Executor:
     found: Executor = request.getfixturevalue(request.param)
@@ -196,3 +190,33 @@ def test_workers_end_with_their_thread(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
     )
     assert (ended.stdout, ended.stderr) == ("ended\n", "")
+
+
+def test_a_task_that_is_late_is_begun_twice_and_counts_once(
+    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt at it waits until the second has ended, and longer."""
+    from gaia.runner import stragglers
+
+    monkeypatch.setattr(stragglers, "_LEAST", 0.0)
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    os.mkfifo(ended)
+
+    class Late(gaia.Mapper[int, int]):
+        def do(self, number: int, ctx: gaia.Context[int]) -> None:
+            ctx.write(number)
+            ctx.inc("numbers")
+            if number == 39 and not begun.exists():
+                begun.touch()
+                ended.read_text()
+
+    pipeline = gaia.Pipeline("late")
+    numbers = pipeline.from_records(list(range(40)), name="numbers").map(Late)
+    numbers.write("out", gaia.TXT).with_mod_n_sharding(3, lambda number: number)
+    result = gaia.ExecutorRunner(tmp_path / "out", executor, max_tasks=2).run(pipeline)
+    # What goes on reading gives up its worker; that of threads and of pools cannot be ended.
+    os.close(os.open(ended, os.O_RDWR | os.O_NONBLOCK))
+    assert begun.exists()
+    assert sorted(result["out"].records()) == list(range(40))
+    assert result.counters["numbers"] == 40
+    assert os.listdir(tmp_path / "out" / "_gaia") == ["run.json"]

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import TypeAlias
 
 import attrs
@@ -17,6 +18,7 @@ from gaia.runner.engine import Death, Engine
 from gaia.runner.failure import Failure
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.skips import Skipped, added, forgiving
+from gaia.runner.stragglers import Stragglers
 from gaia.runner.task import Setup, Task, TaskReport, run_task
 from gaia.runner.watch import StageWatch
 
@@ -59,24 +61,49 @@ def run_all(
         skipped = added(skipped, report.skipped, steps)
         return report
 
-    function = run_task if setup.shipping is None else ship_task
-    for task, outcome in engine.map(function, setup, queue, settings.task_timeout, watch):
+    left = len(tasks)
+    with closing(_outcomes(engine, setup, queue, settings.task_timeout, watch)) as outcomes:
+        while left:
+            task, outcome = next(outcomes)
+            if isinstance(outcome, Death):
+                _remove(setup, task)
+                watch.died(task, outcome)
+            life = lives.get(task.number)
+            if life is None:
+                if not isinstance(outcome, Death):
+                    left -= 1
+                    yield checked(outcome)
+                    continue
+                life = lives[task.number] = _tried_again(setup, task, settings)
+                next(life)
+            try:
+                # Ahead of the others: what is going to stop the run had better do it now.
+                queue.appendleft(life.send(outcome))
+            except StopIteration as end:
+                del lives[task.number]
+                left -= 1
+                yield checked(end.value)
+
+
+def _outcomes(
+    engine: Engine,
+    setup: Setup,
+    queue: deque[Task],
+    timeout: float | None,
+    watch: StageWatch,
+) -> Generator[tuple[Task, TaskReport | Death], None, None]:
+    """What came of each task. Where tasks ship what they leave, those that are late may be with two
+    workers, of which one counts; the other is given up when the caller has enough."""
+    if setup.shipping is None:
+        yield from engine.map(run_task, setup, queue, timeout, watch)
+        return
+    stragglers = Stragglers(watch, queue, engine.workers)
+    for task, outcome in engine.map(ship_task, setup, queue, timeout, stragglers):
         if isinstance(outcome, Death):
-            _remove(setup, task)
-            watch.died(task, outcome)
-        life = lives.get(task.number)
-        if life is None:
-            if not isinstance(outcome, Death):
-                yield checked(outcome)
-                continue
-            life = lives[task.number] = _tried_again(setup, task, settings)
-            next(life)
-        try:
-            # Ahead of the others: what is going to stop the run had better do it now.
-            queue.appendleft(life.send(outcome))
-        except StopIteration as end:
-            del lives[task.number]
-            yield checked(end.value)
+            if stragglers.lost(task):
+                yield task, outcome
+        elif stragglers.first(outcome):
+            yield task, outcome
 
 
 def _tried_again(setup: Setup, task: Task, settings: Attempts) -> _Life:
