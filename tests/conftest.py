@@ -7,7 +7,7 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 
-pytest_plugins = ["clusters", "stores"]
+pytest_plugins = ["stores", "clusters"]
 
 _LIBRARIES = (
     "interchange.md",

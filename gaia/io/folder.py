@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 
 import attrs
 
@@ -40,21 +41,27 @@ class Folder:
             parts = self.path("parts")
             Upload(self.store, self.url, parts, keep=False).all([(path, name)])
             return
-        target = self.path(name)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        target = self._place(name)
         shutil.move(path, target)
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file, which is seen as a whole or not at all."""
-        target = self.path(name)
         if self.store is not None:
-            self.store.send("pipe_file", len(content), target, content)
+            self.store.send("pipe_file", len(content), self.path(name), content)
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        target = self._place(name)
         hidden = f"{target}.{os.urandom(4).hex()}"
         with open(hidden, "xb") as file:
             file.write(content)
         os.replace(hidden, target)
+
+    def _place(self, name: str) -> str:
+        """The path of a file that is to be written. The folder itself is not made: what comes too
+        late, when it has been removed, fails."""
+        target = self.path(name)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(target))
+        return target
 
     def read(self, name: str, start: int, end: int) -> bytes:
         """Bytes `[start, end)` of a file, which has so many.
