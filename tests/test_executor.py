@@ -192,11 +192,14 @@ def test_workers_end_with_their_thread(tmp_path: Path) -> None:
     assert (ended.stdout, ended.stderr) == ("ended\n", "")
 
 
+@pytest.mark.parametrize("pool", ["threads", "processes"])
 def test_a_task_that_is_late_is_begun_twice_and_counts_once(
-    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first attempt at it waits until the second has ended, and longer."""
+    """The first attempt at it waits until the run has ended, and longer."""
     from gaia.runner import stragglers
+
+    executor: Executor = request.getfixturevalue(pool)
 
     monkeypatch.setattr(stragglers, "_LEAST", 0.0)
     begun, ended = tmp_path / "begun", tmp_path / "ended"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -21,6 +22,8 @@ _ASKED = 2.0
 # Ray's autoscaler sees that more nodes would be of use.
 _AHEAD = 2
 _SPARE = 8
+# Seconds that the head of a cluster may take to answer.
+_PATIENCE = 10.0
 
 
 class RayEngine(FutureEngine):
@@ -101,6 +104,21 @@ def _call(name: str, common: list[Any], item: bytes, timeout: float | None) -> b
     if not host.has(name):
         host.keep(name, ray.get(common[0]))
     return host.run(name, item, timeout)
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address at which nobody answers: Ray would end this process.
+
+    Raises:
+        PipelineError: That is so.
+    """
+    host, separator, port = address.rpartition(":")
+    if "://" in address or not separator or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except OSError as error:
+        raise PipelineError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def slots(resources: Mapping[str, float]) -> int:
@@ -192,6 +210,7 @@ class RayRunner(ClusterRunner):
         if ray.is_initialized():
             yield
             return
+        _check_address(self.address or os.environ.get("RAY_ADDRESS", ""))
         try:
             ray.init(address=self.address, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError, ValueError) as error:
