@@ -3,15 +3,18 @@
 import os
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from gaia.errors import GaiaError, InputError, OutputError
+from gaia.io.bundle import Bundle
 from gaia.io.commit import Layout
 from gaia.io.destination import Destination
 from gaia.io.folder import Folder
+from gaia.io.grouped import Shipped
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.io.stores import explain
 from gaia.pipeline.graph import Format
@@ -28,13 +31,12 @@ from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.shuffle import LocalShuffle, Shuffle
-from gaia.runner.skips import Skipped, added, forgiving
+from gaia.runner.skips import Skipped
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.status import Status
-from gaia.runner.task import ParseError, Setup, Task, TaskReport
+from gaia.runner.tally import Tally
+from gaia.runner.task import ParseError, Setup, Task
 from gaia.runner.watch import CommitWatch, StageWatch
-
-_SHOWN_ERRORS = 5
 
 
 @attrs.frozen
@@ -237,35 +239,30 @@ class _Execution:
         left = [task for task in tasks if task.number not in finished]
         self.status.stage_began(number, tasks, reports)
         attempts = self.settings.attempts
+        tally = Tally(deque(sorted(task.number for task in tasks)))
+        for report in reports:
+            tally.add(report)
         for report in run_all(self.engine, setup, left, attempts, self.watch(stage, number)):
             self.resume.task_done(stage, report)
             self.status.task_done(number, report)
-            reports.append(report)
-        reports.sort(key=lambda report: report.task)
-        counters: Counter[str] = Counter()
-        freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
-        skipped: dict[str, Skipped] = {}
-        for report in reports:
-            counters.update(report.counters)
-            skipped = added(skipped, report.skipped, forgiving(stage))
-            for name, counts in report.freq_maps.items():
-                freq_maps[name].update(counts)
+            tally.add(report)
+        skipped = tally.skipped(stage)
+        counters, freq_maps = dict(tally.counters), dict(tally.freq_maps)
         made = {
-            table.name: self.commit(table, number, reports, bundles, dict(counters))
+            table.name: self.commit(table, number, tally.bundles(table.name), bundles, counters)
             for table in stage.tables()
         }
         for name, manifest in made.items():
             self.place.publish(name, manifest, durable=name not in self.joined)
-        errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
             name=stage.name,
             tasks=len(tasks),
             elapsed=time.perf_counter() - begin,
-            counters=dict(counters),
-            parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+            counters=counters,
+            parse_errors=tally.parse_errors(),
             skipped=skipped,
         )
-        committed = Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        committed = Committed(stage.name, identity, made, counters, freq_maps, record)
         self.resume.stage_done(committed)
         # Until then, a run that goes on with this one would have to make them anew.
         self.resume.work.remove(folder)
@@ -284,15 +281,12 @@ class _Execution:
         self,
         table: Table,
         number: int,
-        reports: list[TaskReport],
+        own: Sequence[Bundle | Shipped],
         bundles: Folder,
         counters: dict[str, int],
     ) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
         folder, upload = self.place.begin(table.name, keep=table.name in self.joined)
-        own = [
-            bundle for report in reports for bundle in report.bundles if bundle.table == table.name
-        ]
         head, tail = ends(table, own)
         layout = Layout(
             table=table.name,
