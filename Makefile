@@ -1,4 +1,5 @@
-# `make demo` runs the main job, `make test` everything that must pass, `make fuzz` looks for inputs
+# `make demo` runs the main job, `make test` everything that must pass, `make docs` builds the
+# documentation into out/docs and checks its links, `make fuzz` looks for inputs
 # that break a decoder, `make chaos` kills runs at random moments (5 to 10 minutes), `make bench`
 # measures Gaia beside its peers (half an hour, 10 GB of disk); each sets up what it needs.
 
@@ -11,12 +12,16 @@ CHAOS_SEEDS ?= 200
 FUZZ_SECONDS ?= 60
 FUZZ_ARGS ?=
 
+# A text for the screenshots, in place of a made one of SHOTS_MIB.
+SHOTS_TEXT ?=
+SHOTS_MIB ?= 1024
+
 BENCH_TEXT ?=
 BENCH_MIB ?= 1024
 BENCH_REPEATS ?= 3
 BENCH_ARGS ?=
 
-.PHONY: setup demo test fuzz chaos bench lint check-rust check-python clean
+.PHONY: setup demo test docs docs-links fuzz chaos bench screenshots lint check-rust check-python clean
 
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
@@ -24,6 +29,15 @@ demo: setup
 test: setup lint
 	cargo test --release --quiet
 	$(BIN)/python -m pytest
+
+# Warnings are errors: links between pages, to headings and to files that are not there, too.
+docs: setup $(VENV)/docs-ready
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs out/docs
+	@echo out/docs/index.html
+
+# Links to elsewhere; needs the internet.
+docs-links: setup $(VENV)/docs-ready
+	$(BIN)/sphinx-build --quiet --builder linkcheck docs out/docs-links
 
 # Every decoder for FUZZ_SECONDS; FUZZ_ARGS go to run.py, such as `--target csv --seed 7`.
 fuzz: setup
@@ -33,6 +47,10 @@ fuzz: setup
 bench: setup $(VENV)/bench-ready
 	$(BIN)/python benchmarks/run.py --report benchmarks --repeats $(BENCH_REPEATS) \
 	  --mib $(BENCH_MIB) $(if $(BENCH_TEXT),--text '$(BENCH_TEXT)') $(BENCH_ARGS)
+
+# The pictures in docs/img, of real runs; it needs chromium and a few minutes.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py --mib $(SHOTS_MIB) $(if $(SHOTS_TEXT),--text '$(SHOTS_TEXT)')
 
 chaos: setup
 	$(BIN)/python tests/chaos/chaos.py --seeds $(CHAOS_SEEDS)
@@ -59,6 +77,10 @@ $(VENV)/ready: pyproject.toml | check-python check-rust
 
 $(VENV)/bench-ready: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 check-python:

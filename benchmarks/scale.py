@@ -3,18 +3,18 @@ plan, journal, status, commit and manifests; only the workers are made up.
 
 An engine of 1 000 nodes in simulated time answers every task at once with a report as a worker
 would send it, whose bundles have `--frames` frames, and every commit with shards of the sizes that
-were asked for. What is measured is the driver: its memory, its processor time, what it writes, how much it
-sends to the nodes, and the requests that its plan makes of the store.
+were asked for. What is measured is the driver: its memory, its processor time, what it writes, how
+much it sends to the nodes, and the requests that its plan makes of the store.
 
     python benchmarks/scale.py                       # a table of jobs that grow to 100 TB
-    python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames per bundle
-    python -X importtime ... or py-spy record -- python benchmarks/scale.py --one ...
+    python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames of a bundle
 """
 
 import argparse
 import heapq
 import json
 import os
+import pickle
 import resource
 import shutil
 import struct
@@ -130,7 +130,7 @@ class Simulated:
                 for table in stage.tables()
             )
             counters = {f"map-input-{stage.name}": 4_000_000, "fn-calls": 60, "fn-writes": 60}
-            return dumps(
+            return pickle.dumps(
                 TaskReport(task.number, 4_000_000, bundles, counters, {}, (), {}, TASK_SECONDS)
             )
 
@@ -151,7 +151,7 @@ class Simulated:
 
     def _shards(self, layout: Layout) -> Callable[[tuple[ShardJob, ...]], bytes]:
         def made(jobs: tuple[ShardJob, ...]) -> bytes:
-            return dumps([_made(layout, job) for job in jobs])
+            return pickle.dumps([_made(layout, job) for job in jobs])
 
         return made
 

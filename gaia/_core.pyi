@@ -415,5 +415,23 @@ def concat(target: str, ranges: Sequence[tuple[str, int, int]], head: bytes, tai
 def die_with_parent() -> None:
     """Has this process killed when its parent dies, where the system can do it."""
 
+def tell_progress(descriptor: int) -> None:
+    """From now on, tells what the task of this process does in the file of that descriptor: in its
+    first 24 bytes, as three numbers of 64 bits in the machine's order, how many bytes the task's
+    input has, how many of these are read, and how many records were passed on.
+
+    Raises `OSError` if it cannot be mapped.
+    """
+
+def begin_reading(size: int) -> None:
+    """A task begins, whose input has so many bytes, as they are stored."""
+
+def read_up_to(position: int) -> None:
+    """So many bytes of the task's input are read by now, whatever was told before."""
+
+def has_read(bytes: int) -> None:
+    """So many more bytes of the task's input are read. The core tells so of files that it reads
+    itself."""
+
 def swap(a: str, b: str) -> None:
     """Exchanges two folders of one file system, at once where the system can."""

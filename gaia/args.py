@@ -69,7 +69,10 @@ _FLAGS = (
     ),
     _value("address", "of the cluster, for --runner ray: host:port or auto (RAY_ADDRESS)"),
     _value("max_tasks", "how many tasks a cluster is given at once", _number, "N"),
+    _value("http_port", "serve a page that shows the run, at this port (none)", _number, "PORT"),
+    _value("http_host", "the address at which it is served (127.0.0.1)", metavar="ADDRESS"),
     _value("limit", "read the first N records of each input only", _number, "N"),
+    _switch("no_progress", "progress", "do not show how far the run is", value=False),
     _switch("profile", "profile", "tell where the time goes: in your code or in Gaia, by step"),
     _switch("explain", "explain", "print the plan with sizes, tasks and memory, and run nothing"),
 )
@@ -82,8 +85,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--address`, `--max_tasks`, `--limit`, `--profile`, `--explain` and `--runner`. Without them,
-    the runner's own defaults hold.
+    `--address`, `--max_tasks`, `--limit`, `--no_progress`, `--profile`, `--explain` and
+    `--runner`. Without them, the runner's own defaults hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.

@@ -100,7 +100,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
         place = LocalDestination(folder)
         scheduler.prepare(plan, reads, place)
-        settings = scheduler.Settings(Attempts(), _BUDGET)
+        settings = scheduler.Settings(Attempts(), _BUDGET, report=False)
         status = Status(plan, {})
         progress = scheduler.execute(plan, reads, InlineEngine(), place, settings, status)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}

@@ -10,7 +10,6 @@ settings.load_profile("steady")
 pytest_plugins = ["stores", "clusters"]
 
 _LIBRARIES = (
-    "interchange.md",
     "test_arrow.py",
     "test_cat_columns.py",
     "test_column_files.py",

@@ -8,6 +8,9 @@ import attrs
 
 import gaia
 
+# What every run leaves of itself.
+OWN = ["report.html", "run.json"]
+
 
 @attrs.frozen
 class WordCount:
@@ -33,8 +36,9 @@ def write_table(
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path, with its content; but for what a run that goes on
-    with one that failed would use."""
+    """Every file below a folder, by its path, with its content; but for what runs leave of
+    themselves, and for what one that goes on with a run that failed would use."""
     files = (path for path in folder.rglob("*") if path.is_file())
     found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    return {name: content for name, content in found.items() if not name.startswith("_gaia/run/")}
+    own = ("_gaia/run/", *(f"_gaia/{name}" for name in OWN))
+    return {name: content for name, content in found.items() if not name.startswith(own)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import WordCount
+from records import OWN, WordCount
 
 import gaia
 
@@ -133,7 +133,7 @@ def test_finished_tasks_of_a_map_stage_are_kept(
     assert before + job.mapped() == len(WORDS)
     assert "20 of" in (told := capsys.readouterr().err)
     assert "run again with resume=True" in told
-    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == ["run.json"]
+    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == OWN
 
 
 def fail_in_task(monkeypatch: pytest.MonkeyPatch, number: int) -> pytest.MonkeyPatch:
@@ -346,7 +346,7 @@ def test_a_record_that_could_not_be_written_leaves_the_last(
         with pytest.raises(gaia.OutputError, match="No space left on device"):
             job.run()
     job.mapped()
-    assert set(os.listdir(own)) == {"run", "run.json"}
+    assert set(os.listdir(own)) == {"run", *OWN}
     assert (own / "run.json").read_bytes() == before
 
     check(job.run(resume=True))
@@ -417,7 +417,7 @@ journal.FileJournal.write = counted
     assert {record.word: record.count for record in table.records()} == Counter(WORDS)
     record = json.loads((job.folder / "out" / "_gaia" / "run.json").read_text())
     assert record["counters"]["map-input-lines"] == len(WORDS)
-    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == ["run.json"]
+    assert sorted(os.listdir(job.folder / "out" / "_gaia")) == OWN
 
 
 def test_a_store_is_gone_on_with(gcs: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +431,7 @@ def test_a_store_is_gone_on_with(gcs: Any, job: Job, monkeypatch: pytest.MonkeyP
     with pytest.raises(gaia.StepError):
         run(False)
     stopped.undo()
-    assert gcs.objects() == {}
+    assert set(gcs.objects()) == {f"out/_gaia/{name}" for name in OWN}
     before = job.mapped()
 
     check(run(True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records import OWN
 from stores import GcsBucket, faulty
 
 import gaia
@@ -86,7 +87,7 @@ def test_transient_faults_do_not_show(gcs: GcsBucket, seed: int) -> None:
     tables |= {f"out/interim/interim-{shard:05}-of-00003.txt.zst" for shard in range(3)}
     for table in ("counts", "interim"):
         tables |= {f"out/{table}/manifest.json", f"out/{table}/counter_map.csv"}
-    assert set(gcs.objects()) == inputs | tables | {"out/_gaia/run.json"}
+    assert set(gcs.objects()) == inputs | tables | {f"out/_gaia/{name}" for name in OWN}
 
 
 @pytest.mark.parametrize("kind", ["503", "reset", "truncate", "stall"])

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 import pytest
 import zstandard
-from records import WordCount, tree, write_table
+from records import OWN, WordCount, tree, write_table
 
 import gaia
 
@@ -62,15 +62,15 @@ class TestFolder:
     def test_only_the_runs_record_lies_beside_the_tables(self, dest: Path) -> None:
         write_table(dest, WORDS, workers=2)
         assert sorted(os.listdir(dest)) == ["_gaia", "out"]
-        assert os.listdir(dest / "_gaia") == ["run.json"]
+        assert sorted(os.listdir(dest / "_gaia")) == OWN
 
     def test_the_report_tells_what_ran(self, dest: Path) -> None:
         pipeline = gaia.Pipeline("report")
         records = pipeline.from_records(WORDS, name="words")
         records.write("out", gaia.TXT).with_mod_n_sharding(3)
         result = gaia.LocalRunner(dest).run(pipeline)
-        assert result.report == str(dest / "_gaia" / "run.json")
-        report = json.loads(Path(result.report).read_text())
+        assert result.report == str(dest / "_gaia" / "report.html")
+        report = json.loads(Path(result.report).with_name("run.json").read_text())
         assert report["pipeline"] == "report"
         assert report["counters"] == result.counters
         assert 0 < report["elapsed"] <= result.elapsed

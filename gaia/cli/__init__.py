@@ -16,10 +16,11 @@ from gaia.cli.completion import COMPLETION
 from gaia.cli.report import REPORT
 from gaia.cli.run import RUN
 from gaia.cli.stat import STAT
+from gaia.cli.top import TOP
 from gaia.cli.verify import VERIFY
 from gaia.errors import GaiaError
 
-COMMANDS: tuple[Command, ...] = (CAT, HEAD, STAT, REPORT, VERIFY, RUN, COMPLETION)
+COMMANDS: tuple[Command, ...] = (RUN, TOP, REPORT, CAT, HEAD, STAT, VERIFY, COMPLETION)
 
 _EXIT_CODES = "exit codes: 0 all is well, 1 something is missing, damaged or failed, 2 wrong usage"
 

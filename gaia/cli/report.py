@@ -49,13 +49,13 @@ def _report(given: argparse.Namespace) -> int:
 
 def _run_at(path: str) -> tuple[str, dict[str, Any]]:
     """A run's record: where it is, and what it holds."""
-    from gaia.io.destination import run_record
+    from gaia.io.destination import RECORD, own_file
     from gaia.io.stores import explain, local_path, store_of, url_of
 
     store = store_of(path)
     place = local_path(path) if store is None else url_of(path, store)
     if not place.endswith(".json"):
-        place = run_record(place)
+        place = own_file(place, RECORD)
     try:
         if store is None:
             with open(place, "rb") as file:

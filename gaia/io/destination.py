@@ -29,6 +29,9 @@ from gaia.io.undisturbed import undisturbed
 from gaia.io.upload import Upload
 
 OWN = "_gaia"
+# The run's own record as data, and as a page.
+RECORD = "run.json"
+REPORT = "report.html"
 RUN = "run"
 # What another run can go on with.
 WORK = "tasks"
@@ -70,8 +73,8 @@ class Destination(Protocol):
     def read_record(self) -> bytes:
         """The record of the last run; empty if there is none."""
 
-    def write_record(self, content: bytes) -> None:
-        """Writes the run's own record."""
+    def write_own(self, name: str, content: bytes) -> None:
+        """Writes a file of the run's own, as a whole."""
 
     def close(self, keep: bool) -> None:
         """Removes what is left of tables that were not published; with `keep`, not what another run
@@ -133,16 +136,16 @@ class LocalDestination:
 
     def read_record(self) -> bytes:
         """See `Destination.read_record`."""
-        with suppress(FileNotFoundError), open(run_record(self.url), "rb") as file:
+        with suppress(FileNotFoundError), open(own_file(self.url, RECORD), "rb") as file:
             return file.read()
         return b""
 
-    def write_record(self, content: bytes) -> None:
-        """See `Destination.write_record`."""
-        path = os.path.join(self._hidden, "record")
+    def write_own(self, name: str, content: bytes) -> None:
+        """See `Destination.write_own`."""
+        path = os.path.join(self._hidden, "own")
         with open(path, "wb") as file:
             file.write(content)
-        os.replace(path, run_record(self.url))
+        os.replace(path, own_file(self.url, name))
 
     def close(self, keep: bool) -> None:
         """See `Destination.close`."""
@@ -257,13 +260,13 @@ class StoreDestination:
     def read_record(self) -> bytes:
         """See `Destination.read_record`."""
         try:
-            return bytes(self._store.call("cat_file", run_record(self.url)))
+            return bytes(self._store.call("cat_file", own_file(self.url, RECORD)))
         except FileNotFoundError:
             return b""
 
-    def write_record(self, content: bytes) -> None:
-        """See `Destination.write_record`."""
-        self._store.call("pipe_file", run_record(self.url), content)
+    def write_own(self, name: str, content: bytes) -> None:
+        """See `Destination.write_own`."""
+        self._store.call("pipe_file", own_file(self.url, name), content)
 
     def close(self, keep: bool) -> None:
         """See `Destination.close`."""
@@ -343,9 +346,9 @@ def _remove(path: str) -> None:
         os.remove(path)
 
 
-def run_record(dest: str) -> str:
-    """The path of a run's own record."""
-    return join(dest, OWN, "run.json")
+def own_file(dest: str, name: str) -> str:
+    """The path of a file of a run's own."""
+    return join(dest, OWN, name)
 
 
 def _taken(folder: str, table: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gaia import _core
 from gaia.errors import GaiaError, InputError
 from gaia.io.sources import LocalSource, SizedSource
 
@@ -33,15 +34,20 @@ def row_groups(source: SizedSource) -> list[tuple[int, int]]:
 
 
 def batches(
-    source: SizedSource, groups: Sequence[int] | None, names: Sequence[str]
+    source: SizedSource, groups: Sequence[int] | None, names: Sequence[str], size: int = 0
 ) -> Iterator[Any]:
     """The rows of some row groups, or of all, as `pyarrow.RecordBatch`es of the columns that are
-    named; others are not read."""
+    named; others are not read. A task's progress is told by rows, which are about `size` bytes.
+    """
     with _opened(source) as file:
-        numbers = range(file.metadata.num_row_groups) if groups is None else groups
-        yield from file.iter_batches(
+        metadata = file.metadata
+        numbers = range(metadata.num_row_groups) if groups is None else groups
+        rows = sum(metadata.row_group(number).num_rows for number in numbers)
+        for batch in file.iter_batches(
             _BATCH_ROWS, row_groups=list(numbers), columns=list(names), use_threads=False
-        )
+        ):
+            _core.has_read(size * batch.num_rows // rows)
+            yield batch
 
 
 def from_stream(arrow: str, parquet: str, compression: str, level: int) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 import attrs
 
+from gaia import _core
 from gaia.errors import InputError
 from gaia.io.stores import Store
 
@@ -37,7 +38,10 @@ class Source(Protocol):
         """Bytes `[start, end)`, or as many of them as there are."""
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The content from `start` on. What is behind `end` may be asked for, but rarely is."""
+        """The content from `start` on. What is behind `end` may be asked for, but rarely is.
+
+        A task's progress is told by it.
+        """
 
 
 class SizedSource(Source, Protocol):
@@ -65,6 +69,7 @@ class LocalSource:
         with open(self.path, "rb") as file:
             file.seek(start)
             while block := file.read(_BLOCK):
+                _core.has_read(len(block))
                 yield block
 
 
@@ -92,6 +97,11 @@ class StoreSource:
 
     def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """See `Source.blocks`."""
+        for block in self._blocks(start, end):
+            _core.has_read(len(block))
+            yield block
+
+    def _blocks(self, start: int, end: int | None) -> Iterator[bytes]:
         if self.size is None:
             yield from self.store.stream(self.path, start)
             return

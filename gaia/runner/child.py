@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import cloudpickle
 from gaia.io.undisturbed import undisturbed
 from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
+from gaia.runner.prints import Prints
 from gaia.runner.worker import flush, serve
 
 # The workers fill the cores; threads that libraries start in each would be in their way.
@@ -30,26 +32,47 @@ _THREADS = (
 # in the system, cannot; so many seconds later it is killed.
 _GRACE = 2.0
 _DUMP = 1 << 16
+# What a worker tells of its task; see `_core.tell_progress`.
+_TOLD = struct.Struct("=QQQ")
 
 
 class Child:
     """A worker process, as who has started it sees it."""
 
-    def __init__(self, number: int, connection: Connection, dump: int, pid: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        connection: Connection,
+        dump: int,
+        progress: int,
+        prints: Prints | None,
+        pid: int,
+    ) -> None:
         self.number = number
-        self.shown = Worker(f"worker {number}", pid)
         self.connection = connection
         self.dump = dump
+        self.progress = progress
+        self.prints = prints
+        if prints is not None:
+            os.close(prints.theirs)
         self.pid = pid
         self.end = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         self.deadline: float | None = None
         self._limit: float | None = None
         self._shared: bytes | None = None
 
+    @property
+    def shown(self) -> Worker:
+        """What is known of it."""
+        size, read, records = _TOLD.unpack(os.pread(self.progress, _TOLD.size, 0))
+        part = min(1.0, read / size) if size else 0.0
+        return Worker(f"worker {self.number}", self.pid, part, records)
+
     def begin(self, shared: bytes, item: bytes, timeout: float | None) -> None:
         """Sends an item, and before it what all items share if that is new. If the worker has died
         meanwhile, that is seen by who waits for it."""
         self._limit = timeout
+        os.pwrite(self.progress, bytes(_TOLD.size), 0)
         with suppress(BrokenPipeError, ConnectionResetError):
             if shared is not self._shared:
                 self.connection.send(("shared", shared))
@@ -80,6 +103,7 @@ class Child:
         """Waits for the end; returns the status, or None where somebody else saw it."""
         self.connection.close()
         os.close(self.dump)
+        os.close(self.progress)
         if self.end is not None:
             os.close(self.end)
         pid, self.pid, self.end = self.pid, 0, None
@@ -87,6 +111,9 @@ class Child:
             return os.waitpid(pid, 0)[1] if pid else None
         except ChildProcessError:
             return None  # The program ignores the end of its children.
+        finally:
+            if self.prints is not None:
+                self.prints.close()
 
     def _death(self) -> Death:
         overdue = self.deadline is not None and time.monotonic() >= self.deadline
@@ -126,14 +153,18 @@ def _told(code: int) -> str:
 
 def ready(busy: Collection[Child], watch: Watch | None, workers: list[Child]) -> list[Child]:
     """Waits for workers that have answered, ended or used up their time; for a moment only, if
-    somebody watches them."""
+    somebody watches them, or if they have printed something."""
     # A child of a dead worker may hold its pipe open, so its end is waited for as well.
     ends = [worker.end for worker in busy if worker.end is not None]
     deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
     patience = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
     if watch is not None:
         patience = EVERY if patience is None else min(patience, EVERY)
-    told = set(wait([*(worker.connection for worker in busy), *ends], patience))
+    prints = {worker.prints.ours: worker.prints for worker in busy if worker.prints is not None}
+    told = set(wait([*(worker.connection for worker in busy), *ends, *prints], patience))
+    for descriptor, printed in prints.items():
+        if descriptor in told:
+            printed.pass_on()
     if watch is not None:
         watch.look(worker.shown for worker in workers)
     now = time.monotonic()
@@ -152,10 +183,18 @@ def _dump() -> int:
         return os.dup(file.fileno())
 
 
-def fork(others: list[Child], number: int) -> Child:
+def _progress() -> int:
+    """A file in memory, where that is to be had, in which a worker tells how far it is."""
+    memory = getattr(os, "memfd_create", None)
+    descriptor: int = _dump() if memory is None else memory("gaia-progress")
+    os.truncate(descriptor, _TOLD.size)
+    return descriptor
+
+
+def fork(others: list[Child], number: int, prints: Prints | None) -> Child:
     """Starts a worker as a copy of this process. It is not to hold on to `others`."""
     ours, theirs = socket.socketpair()
-    dump = _dump()
+    dump, progress = _dump(), _progress()
     flush()
     pid = os.fork()
     if pid == 0:
@@ -166,20 +205,25 @@ def fork(others: list[Child], number: int) -> Child:
             for other in others:
                 other.connection.close()
                 os.close(other.dump)
-            serve(Connection(theirs.detach()), dump)
+                os.close(other.progress)
+                if other.prints is not None:
+                    os.close(other.prints.ours)
+            if prints is not None:
+                prints.redirect()
+            serve(Connection(theirs.detach()), dump, progress)
             status = 0
         finally:
             os._exit(status)
     theirs.close()
-    return Child(number, Connection(ours.detach()), dump, pid)
+    return Child(number, Connection(ours.detach()), dump, progress, prints, pid)
 
 
-def spawn(number: int) -> Child:
+def spawn(number: int, prints: Prints | None) -> Child:
     """Starts a worker afresh."""
     ours, theirs = socket.socketpair()
-    dump = _dump()
+    dump, progress = _dump(), _progress()
     with theirs:
-        fds = (theirs.fileno(), dump)
+        fds = (theirs.fileno(), dump, progress)
         command = [
             sys.executable,
             "-P",
@@ -187,14 +231,17 @@ def spawn(number: int) -> Child:
             "from gaia.runner.worker import main; main()",
             *map(str, fds),
         ]
+        streams = {} if prints is None else prints.streams()
         environment = {**dict.fromkeys(_THREADS, "1"), **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         process = subprocess.Popen(
             command,
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
+            stdout=streams.get(1),
+            stderr=streams.get(2),
             env=environment,
             start_new_session=True,
         )
         process.returncode = 0  # This module waits for it; Popen must not.
-    return Child(number, Connection(ours.detach()), dump, process.pid)
+    return Child(number, Connection(ours.detach()), dump, progress, prints, process.pid)

@@ -28,11 +28,17 @@ _SMALL_FILE = 2 << 20
 @attrs.frozen
 class Rows:
     """Some batches of a file, or all of them (None): of Arrow, where their messages stand and how
-    long they are; of Parquet, the numbers of row groups. The first row is number `first_row`."""
+    long they are; of Parquet, the numbers of row groups. The first row is number `first_row`, and
+    all of them are about `size` bytes."""
 
     file: InputFile
     batches: tuple[Any, ...] | None = None
     first_row: int = 0
+    size: int = attrs.field()
+
+    @size.default
+    def _whole(self) -> int:
+        return self.file.size or 0
 
     @property
     def path(self) -> str:
@@ -66,17 +72,23 @@ def open_batches(source: Columns, rows: Rows, tp: Any) -> _core.Batches:
     if source.ours and rows.first_row == 0:
         check_whole(file)
     if source.format is Format.PARQUET:
-        found = parquet.batches(sized(file.source()), rows.batches, _names(tp))
+        found = parquet.batches(sized(file.source()), rows.batches, _names(tp), rows.size)
         arrays = guarded(nested.as_json(found, _names(tp)), file.path)
         return _core.Batches.arrays(arrays, rows.first_row)
     if not source.ours and _has_json(tp):
         batches = nested.as_json(
             nested.arrow_batches(sized(file.source()), rows.batches), _names(tp)
         )
-        return _core.Batches.arrays(guarded(batches, file.path), rows.first_row)
+        return _core.Batches.arrays(guarded(_told(batches), file.path), rows.first_row)
     if file.store is not None:
         return _core.Batches.stream(content(file), first_row=rows.first_row)
     return _core.Batches.stream(file.path, rows.batches, rows.first_row)
+
+
+def _told(batches: Iterator[Any]) -> Iterator[Any]:
+    for batch in batches:
+        _core.has_read(batch.nbytes)
+        yield batch
 
 
 def measured(
@@ -106,7 +118,7 @@ def _parts(file: InputFile, format: Format) -> Iterator[tuple[Rows, int]]:
     row = 0
     if format is Format.PARQUET:
         for number, (rows, size) in enumerate(parquet.row_groups(sized(file.source()))):
-            yield Rows(file, (number,), row), size
+            yield Rows(file, (number,), row, size), size
             row += rows
     elif file.store is None and (file.size or 0) >= _SMALL_FILE:
         try:
@@ -114,7 +126,7 @@ def _parts(file: InputFile, format: Format) -> Iterator[tuple[Rows, int]]:
         except ValueError as error:
             raise InputError(f"{file.path} is damaged: {error}") from None
         for offset, length, rows in blocks:
-            yield Rows(file, ((offset, length),), row), length
+            yield Rows(file, ((offset, length),), row, length), length
             row += rows
     else:
         yield Rows(file), file.size or 0
@@ -125,7 +137,8 @@ def merged(parts: Iterable[Rows]) -> Iterator[Rows]:
     last: Rows | None = None
     for part in parts:
         if last is not None and last.file is part.file and last.batches and part.batches:
-            last = attrs.evolve(last, batches=last.batches + part.batches)
+            batches, size = last.batches + part.batches, last.size + part.size
+            last = attrs.evolve(last, batches=batches, size=size)
             continue
         if last is not None:
             yield last

@@ -22,10 +22,16 @@ class Death:
 
 @attrs.frozen
 class Worker:
-    """Who runs items: its name, and its process where that is on this machine."""
+    """Who runs items: its name, and its process where that is on this machine.
+
+    An engine that knows tells how far the worker is with its item: the part of its input that is
+    read, from 0 to 1, and how many records were in it.
+    """
 
     name: str
     pid: int | None = None
+    read: float = 0.0
+    records: int = 0
 
 
 class Watch(Protocol):

@@ -93,7 +93,7 @@ class ExecutorRunner(ClusterRunner):
             of 70 % of what is free on this machine.
         scratch_dir: A folder of every worker for temporary files; by default the system's.
         storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
-            limit, explain: As `LocalRunner` has them.
+            progress, limit, explain, http_port, http_host: As `LocalRunner` has them.
 
     >>> import concurrent.futures, gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")
@@ -123,8 +123,11 @@ class ExecutorRunner(ClusterRunner):
         max_attempts: int = 3,
         task_timeout: float | None = None,
         profile: bool = False,
+        progress: bool = True,
         limit: int | None = None,
         explain: bool = False,
+        http_port: int | None = None,
+        http_host: str = "127.0.0.1",
     ) -> None:
         super().__init__(
             dest_dir,
@@ -136,8 +139,11 @@ class ExecutorRunner(ClusterRunner):
             max_attempts=max_attempts,
             task_timeout=task_timeout,
             profile=profile,
+            progress=progress,
             limit=limit,
             explain=explain,
+            http_port=http_port,
+            http_host=http_host,
         )
         if not callable(getattr(executor, "submit", None)):
             raise PipelineError(f"expected an executor with `submit`, got {executor!r}")

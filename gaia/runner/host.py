@@ -71,7 +71,7 @@ _seat = _Seat()
 
 def _started() -> Child:
     with undisturbed():
-        return spawn(0)
+        return spawn(0, None)
 
 
 def _ended(worker: Child) -> None:

@@ -50,6 +50,13 @@ class Part:
         """The file's path or URL."""
         return self.file.path
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of the file are read for it."""
+        if self.until is not None:
+            return self.until - self.offset
+        return (self.file.size or 0 if self.end is None else self.end) - self.start
+
 
 @attrs.frozen
 class Lines:

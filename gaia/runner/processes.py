@@ -9,6 +9,7 @@ from gaia.io.undisturbed import undisturbed
 from gaia.pipeline.travel import dumps
 from gaia.runner.child import Child, fork, ready, spawn, unpacked
 from gaia.runner.engine import Death, Watch
+from gaia.runner.prints import Prints
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -23,11 +24,13 @@ class ProcessEngine:
     does not import the user's main module: all that it needs comes by cloudpickle.
 
     Each is the head of a session, so that whatever user code starts in it ends with it, and Ctrl-C
-    reaches this process alone.
+    reaches this process alone. With `drawn`, this process draws on the terminal, and what
+    they print there goes through it.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, drawn: bool = False) -> None:
         self.workers = workers
+        self._drawn = drawn
         self._workers: list[Child] = []
         try:
             for number in range(1, workers + 1):
@@ -82,7 +85,11 @@ class ProcessEngine:
     def _start(self, number: int) -> Child:
         # This process may have got threads since the last one was started.
         with undisturbed():
-            worker = fork(self._workers, number) if _single_threaded() else spawn(number)
+            prints = Prints() if self._drawn else None
+            if _single_threaded():
+                worker = fork(self._workers, number, prints)
+            else:
+                worker = spawn(number, prints)
             self._workers.append(worker)
         return worker
 

@@ -33,7 +33,7 @@ from gaia.errors import is_gaias
 # One that nobody else uses; macOS has none.
 _SIGNAL = signal.SIGRTMAX - 7 if hasattr(signal, "SIGRTMAX") else signal.SIGPROF
 # Seconds between two looks.
-EVERY = 0.001
+EVERY = 0.005
 # Of so many lines a task tells those that took longest, and a stage keeps them of all its tasks.
 _LINES = 1_000
 _SHOWN = 20
@@ -167,21 +167,21 @@ def shown(profiles: Iterable[tuple[str, Profile]]) -> dict[str, Any]:
     a step's lines lack of its `user` seconds is in code that has no lines.
 
         {
-            "every": 0.001,              # seconds between two samples
-            "seconds": 12.5, "user": 9.0, "gaia": 3.5, "samples": 12400,
+            "every": 0.005,              # seconds between two samples
+            "seconds": 12.5, "user": 9.0, "gaia": 3.5, "samples": 2480,
             "stages": [
                 {
-                    "stage": "inp1", "seconds": 12.5, "user": 9.0, "gaia": 3.5, "samples": 12400,
+                    "stage": "inp1", "seconds": 12.5, "user": 9.0, "gaia": 3.5, "samples": 2480,
                     "steps": [
                         {"step": "word_splitter", "seconds": 9.5, "user": 9.0, "gaia": 0.5,
-                         "samples": 9400, "share": 0.76},
+                         "samples": 1880, "share": 0.76},
                     ],
                 },
             ],
             "lines": [
                 {"stage": "inp1", "step": "word_splitter", "file": "/home/me/words.py", "line": 12,
                  "function": "WordSplitter.do", "text": "for word in self.regex.findall(line):",
-                 "seconds": 6.2, "samples": 6100, "share": 0.5},
+                 "seconds": 6.2, "samples": 1220, "share": 0.5},
             ],
         }
     """

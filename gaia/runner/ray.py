@@ -158,7 +158,8 @@ class RayRunner(ClusterRunner):
             part of the smallest node's.
         scratch_dir: A folder on every node for temporary files; by default the system's.
         storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
-            limit, explain: As `LocalRunner` has them. A run can be resumed from any machine.
+            progress, limit, explain, http_port, http_host: As `LocalRunner` has them. A run can be
+            resumed from any machine.
 
     >>> gaia.RayRunner("gs://bucket/out", "auto").run(pipeline)  # doctest: +SKIP
     """
@@ -179,8 +180,11 @@ class RayRunner(ClusterRunner):
         max_attempts: int = 3,
         task_timeout: float | None = None,
         profile: bool = False,
+        progress: bool = True,
         limit: int | None = None,
         explain: bool = False,
+        http_port: int | None = None,
+        http_host: str = "127.0.0.1",
     ) -> None:
         super().__init__(
             dest_dir,
@@ -192,8 +196,11 @@ class RayRunner(ClusterRunner):
             max_attempts=max_attempts,
             task_timeout=task_timeout,
             profile=profile,
+            progress=progress,
             limit=limit,
             explain=explain,
+            http_port=http_port,
+            http_host=http_host,
         )
         if max_tasks is not None and (type(max_tasks) is not int or max_tasks < 1):
             raise PipelineError(f"expected max_tasks of 1 or more, got {max_tasks!r}")

@@ -8,14 +8,14 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
 import attrs
 
 from gaia.errors import GaiaError, PipelineError
-from gaia.io.destination import Destination, LocalDestination, StoreDestination, run_record
+from gaia.io.destination import REPORT, Destination, LocalDestination, StoreDestination, own_file
 from gaia.io.stores import join, local_path, store_of, url_of
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Plan
@@ -28,9 +28,10 @@ from gaia.runner.failure import Terminated
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.memory import total_memory
 from gaia.runner.profile import table
+from gaia.runner.progress import Progress, TerminalDisplay, choose
 from gaia.runner.result import RunResult, Table
 from gaia.runner.shuffle import LocalShuffle, SharedShuffle, Shuffle
-from gaia.runner.status import Status
+from gaia.runner.status import Listener, Status
 from gaia.runner.task import Source, Task
 
 # A compressed file from this size on is worth a word if it cannot be split.
@@ -43,7 +44,7 @@ class _Planned:
 
     plan: Plan
     reads: dict[str, list[Task]]
-    start: Callable[[], Engine]
+    start: Callable[[bool], Engine]
     means: Means
     tasks_at_once: int
 
@@ -63,8 +64,11 @@ class Runner:
         max_attempts: int,
         task_timeout: float | None,
         profile: bool,
+        progress: bool,
         limit: int | None,
         explain: bool,
+        http_port: int | None,
+        http_host: str,
     ) -> None:
         if type(max_attempts) is not int or max_attempts < 1:
             raise PipelineError(f"expected max_attempts of 1 or more, got {max_attempts!r}")
@@ -72,6 +76,8 @@ class Runner:
             type(task_timeout) not in (int, float) or not 0 < task_timeout < math.inf
         ):
             raise PipelineError(f"expected task_timeout in seconds, above 0, got {task_timeout!r}")
+        if http_port is not None and (type(http_port) is not int or not 0 <= http_port < 1 << 16):
+            raise PipelineError(f"expected http_port from 0 to 65535, got {http_port!r}")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
         dest = os.fspath(dest_dir)
@@ -82,6 +88,9 @@ class Runner:
         self.resume = resume
         self.verify = verify
         self.profile = profile
+        self.progress = progress
+        self.http_port = http_port
+        self.http_host = http_host
         self.limit = limit
         self._explains = explain
 
@@ -135,7 +144,8 @@ class Runner:
             _warn_of_long_reads(reads, planned.tasks_at_once)
             try:
                 with _terminating():
-                    engine = planned.start()
+                    display = choose() if self.progress else None
+                    engine = planned.start(isinstance(display, TerminalDisplay))
                     settings = scheduler.Settings(
                         self.attempts,
                         planned.means.memory,
@@ -144,8 +154,12 @@ class Runner:
                         self._shuffle(),
                         self.profile,
                     )
-                    status = Status(plan, self._shown(engine.workers, planned.means.memory))
-                    progress = scheduler.execute(plan, reads, engine, place, settings, status)
+                    listeners: list[Listener] = [] if display is None else [Progress(display)]
+                    given = self._shown(engine.workers, planned.means.memory)
+                    report = own_file(self.dest_dir, REPORT)
+                    status = Status(plan, given, listeners, report=report)
+                    with closing(engine), self._live(status):
+                        progress = scheduler.execute(plan, reads, engine, place, settings, status)
             except GaiaError as error:
                 raise error.with_traceback(None) from None
             except KeyboardInterrupt as stop:
@@ -165,7 +179,7 @@ class Runner:
             counters=progress.counters,
             freq_maps=progress.freq_maps,
             elapsed=time.perf_counter() - begin,
-            report=run_record(self.dest_dir),
+            report=report,
         )
 
     def _session(self) -> AbstractContextManager[object]:
@@ -178,8 +192,9 @@ class Runner:
 
     def _means(
         self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], Means]:
-        """How the engine is started, and what it has. If some files are seen by this process
+    ) -> tuple[Callable[[bool], Engine], Means]:
+        """How the engine is started, given whether this process draws on the terminal, and what it
+        has. If some files are seen by this process
         `alone`, it has to be the one that reads and writes them.
 
         Raises:
@@ -204,6 +219,23 @@ class Runner:
 
     def _shuffle(self) -> Shuffle:
         return LocalShuffle()
+
+    @contextmanager
+    def _live(self, status: Status) -> Iterator[None]:
+        """Serves the live page, if there is to be one. Workers are there by now: beside a second
+        thread they could not be forked."""
+        if self.http_port is None:
+            yield
+            return
+        from gaia.runner.live import LivePage
+
+        live = LivePage(self.http_host, self.http_port)
+        status.listeners.append(live)
+        live.start(status)
+        try:
+            yield
+        finally:
+            live.close()
 
     def _shown(self, workers: int, memory: int) -> dict[str, Any]:
         """The settings, for the run's record."""
@@ -307,14 +339,14 @@ class ClusterRunner(Runner):
 
     def _means(
         self, workers: int, reads: dict[str, list[Task]], alone: bool
-    ) -> tuple[Callable[[], Engine], Means]:
+    ) -> tuple[Callable[[bool], Engine], Means]:
         if alone:
             raise PipelineError(
                 "expected files that all workers see, got some of memory://, which are seen by "
                 "this process alone"
             )
         memory = total_memory(self._task_memory(workers), workers)
-        return self._engine, Means(self.dest_dir, workers, memory, self.limit)
+        return (lambda drawn: self._engine()), Means(self.dest_dir, workers, memory, self.limit)
 
     def _task_memory(self, workers: int) -> int:
         """How many bytes a task may use."""

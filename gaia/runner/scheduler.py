@@ -29,8 +29,10 @@ from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
 from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
+from gaia.runner.report import leave, leave_failed
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.shuffle import LocalShuffle, Shuffle
+from gaia.runner.skew import hottest_keys
 from gaia.runner.skips import Skipped
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.status import Status
@@ -65,7 +67,8 @@ class Progress:
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
     an earlier one has left, whether the checksums of shards are verified before they are read, how
-    shards are put together, and whether tasks are profiled."""
+    shards are put together, and whether tasks are profiled. Without `report` it leaves nothing but
+    its tables."""
 
     attempts: Attempts
     memory: int
@@ -73,6 +76,7 @@ class Settings:
     verify: bool = False
     shuffle: Shuffle = attrs.field(factory=LocalShuffle)
     profile: bool = False
+    report: bool = True
 
 
 def plan_reads(
@@ -147,17 +151,18 @@ def _executed(
         for stage in plan.stages:
             run.stage(stage, reads.get(stage.name))
         status.end()
-        place.write_record(_record(status, run.progress, state.packed()))
+        if settings.report:
+            leave(place, status, state.packed())
         finished = True
-    except GaiaError:
-        raise
-    except OSError as error:
-        raise OutputError(explain(error, "write to", place.url)) from None
-    except Exception as error:
-        # Clients of stores raise whatever they like.
-        if "://" not in place.url:
+    except BaseException as error:
+        engine.close()
+        shown = _shown(error, place)
+        status.fail(shown)
+        if state is not None and settings.report:
+            leave_failed(place, status)
+        if shown is error:
             raise
-        raise OutputError(explain(error, "write to", place.url)) from None
+        raise shown from None
     finally:
         engine.close()
         keep = not finished and state is not None and state.worth_keeping
@@ -170,6 +175,15 @@ def _executed(
                 file=sys.stderr,
             )
     return run.progress
+
+
+def _shown(error: BaseException, place: Destination) -> BaseException:
+    """What the user is to see of an error."""
+    # Clients of stores raise whatever they like.
+    ours = isinstance(error, GaiaError) or not isinstance(error, Exception)
+    if ours or not (isinstance(error, OSError) or "://" in place.url):
+        return error
+    return OutputError(explain(error, "write to", place.url))
 
 
 @attrs.define
@@ -209,7 +223,8 @@ class _Execution:
         for name, counts in committed.freq_maps.items():
             progress.freq_maps[name].update(counts)
         progress.stages.append(committed.record)
-        self.status.stage_done(number, committed.manifests)
+        record = committed.record
+        self.status.stage_done(number, committed.manifests, record.parse_errors, record.skipped)
 
     def _done(
         self,
@@ -254,6 +269,9 @@ class _Execution:
         }
         for name, manifest in made.items():
             self.place.publish(name, manifest, durable=name not in self.joined)
+        for table in stage.tables():
+            hot = hottest_keys(table, made[table.name], *self.place.source(table.name))
+            self.status.keys_found(table.name, hot)
         record = StageRecord(
             name=stage.name,
             tasks=len(tasks),
@@ -330,17 +348,3 @@ class _Execution:
 
 def _by_key(shard: Shard) -> tuple[int, str]:
     return (0, shard.key) if isinstance(shard.key, str) else (shard.key, "")
-
-
-def _record(status: Status, progress: Progress, resume: str) -> bytes:
-    """The run's own record: what ran, how long, what was counted, and what a run that is to resume
-    has to know."""
-    import msgspec
-
-    content = status.snapshot()
-    for stage, record in zip(content["stages"], progress.stages, strict=True):
-        stage["parse_errors"] = [attrs.asdict(error) for error in record.parse_errors]
-        stage["skipped"] = {step: attrs.asdict(skip) for step, skip in record.skipped.items()}
-        stage["elapsed"] = record.elapsed
-    content["resume"] = resume
-    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"

@@ -35,6 +35,10 @@ _EXPANSION = 4
 _SMALL_FILE = 2 << 20
 
 
+# Some of a source, that can be read without what is before it.
+Place = tuple[Lines, Part] | tuple[Columns, Rows]
+
+
 def read_tasks(
     source: Files | Records | StoredTable, tp: Any, workers: int, verify: bool = False
 ) -> list[Task]:
@@ -232,6 +236,26 @@ def shard_source(
     if format.has_columns:
         return Columns(tuple(Rows(file) for file in files), format, ours=True)
     return _own_lines(manifest, tuple(Part(file) for file in files))
+
+
+def places_in(manifest: Manifest, folder: str, shard: int, tp: Any, count: int) -> list[Place]:
+    """At most so many places, spread over a shard on this machine, from which it can be read. Where
+    it can only be read as a whole, that is its start."""
+    files = _shard_files(manifest, folder, None, shard, verify=False)
+    format = Format(manifest.format)
+    if format.has_columns:
+        rows = [part for parts in measured(files, format, tp, ours=True) for part, _ in parts]
+        source = Columns(tuple(rows), format, ours=True)
+        return [(source, part) for part in rows[:: -(-len(rows) // count)]]
+    parts = []
+    for file in _measured(files, format, splittable=format is not Format.CSV):
+        length = file.length
+        starts = range(0, length, -(-length * len(files) // count)) if length else [0]
+        for start in starts:
+            whole = length is None
+            parts.append(Part(file.file) if whole else file.part(file.cut(start), length or 0))
+    lines = _own_lines(manifest, tuple(parts))
+    return [(lines, part) for part in parts[:: -(-len(parts) // count)]]
 
 
 def _own_lines(manifest: Manifest, parts: tuple[Part, ...]) -> Lines:

@@ -18,14 +18,26 @@ from gaia.pipeline.graph import Records, StoredTable
 from gaia.pipeline.plan import Plan, Stage, walk
 from gaia.runner import profile
 from gaia.runner.engine import Death, Worker
+from gaia.runner.failure import Terminated
 from gaia.runner.profile import Profile
 from gaia.runner.samples import Samples
-from gaia.runner.task import Task, TaskReport
+from gaia.runner.skips import Skipped
+from gaia.runner.task import ParseError, Task, TaskReport
 
 # Of more tasks than these, those that took longest are told one by one.
 _TASKS = 2_000
 _ERRORS = 50
 _LARGEST = 20
+_SHOWN_OTHERWISE = (
+    "stage",
+    "running",
+    "done",
+    "slowest",
+    "counters",
+    "parse_errors",
+    "skipped",
+    "profile",
+)
 _SHOWN_PATHS = 100
 
 
@@ -41,12 +53,14 @@ class Listener(Protocol):
 
 @attrs.define
 class Running:
-    """A task that a worker has in its hands: since when, and how much of its weight it has read."""
+    """A task that a worker has in its hands: since when, how much of its weight it has read, and
+    how many records."""
 
     task: Task
     worker: str
     began: float
     read: int = 0
+    records: int = 0
 
 
 @attrs.frozen
@@ -61,6 +75,15 @@ class Done:
     ended: float
     bytes: int
     records: int
+
+    @property
+    def took(self) -> float:
+        """Seconds."""
+        return self.ended - self.began
+
+
+# Thousands of them are shown twice a second, for which `attrs.asdict` is too slow.
+_DONE = tuple(field.name for field in attrs.fields(Done))
 
 
 @attrs.define
@@ -80,14 +103,23 @@ class StageStatus:
     retried: int = 0
     bytes: int = 0
     bytes_done: int = 0
+    bytes_resumed: int = 0
     records: int = 0
+    records_resumed: int = 0
     written: int = 0
     counters: Counter[str] = attrs.field(factory=Counter)
     running: dict[int, Running] = attrs.field(factory=dict)
     done: list[Done] = attrs.field(factory=list)
-    # While tables are put together: how many shards there are, and how many are made.
+    # Of these the one that took longest.
+    slowest: Done | None = None
+    # Since when tables are put together: how many shards there are, and how many are made.
+    committing: float | None = None
     shards: int = 0
     shards_done: int = 0
+    # What was told when it was done: the first records that failed to parse, and by step what was
+    # left out.
+    parse_errors: tuple[ParseError, ...] = ()
+    skipped: dict[str, Skipped] = attrs.field(factory=dict)
     # What its tasks have told, where the run is profiled.
     profile: Profile | None = None
 
@@ -104,9 +136,12 @@ class StageStatus:
     @property
     def bytes_read(self) -> int:
         """What has been read, also by tasks that are not done."""
-        return self.bytes_done + sum(
-            min(running.read, running.task.weight) for running in self.running.values()
-        )
+        return self.bytes_done + sum(running.read for running in self.running.values())
+
+    @property
+    def records_read(self) -> int:
+        """How many records have been read, also by tasks that are not done."""
+        return self.records + sum(running.records for running in self.running.values())
 
 
 @attrs.define
@@ -119,9 +154,13 @@ class Status:
     plan: Plan
     settings: dict[str, Any]
     listeners: list[Listener] = attrs.field(factory=list)
+    # Where the run's report will be.
+    report: str | None = None
     phase: str = "running"
     stages: list[StageStatus] = attrs.field(init=False)
     manifests: dict[str, Manifest] = attrs.field(factory=dict)
+    # Of tables of which a few shards are much larger than the others.
+    hottest: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     errors: list[dict[str, Any]] = attrs.field(factory=list)
     samples: Samples = attrs.field(factory=Samples)
     started: float = attrs.field(factory=time.time)
@@ -150,6 +189,7 @@ class Status:
         for report in resumed:
             stage.resumed += 1
             self._count(stage, report, weights[report.task])
+        stage.bytes_resumed, stage.records_resumed = stage.bytes_done, stage.records
         self._changed()
 
     def stage_skipped(self, number: int, counters: dict[str, int]) -> None:
@@ -192,8 +232,10 @@ class Status:
             report.read,
         )
         stage.done.append(done)
+        if stage.slowest is None or done.took > stage.slowest.took:
+            stage.slowest = done
         if len(stage.done) >= 2 * _TASKS:
-            stage.done.sort(key=lambda done: done.began - done.ended)
+            stage.done.sort(key=lambda done: -done.took)
             del stage.done[_TASKS:]
         for error in report.parse_errors:
             where = error.file or "records of the plan"
@@ -207,6 +249,8 @@ class Status:
         """All tasks have finished; so many shards of a table are put together."""
         stage = self.stages[number]
         stage.phase = "committing"
+        if stage.committing is None:
+            stage.committing = self.now
         stage.shards += shards
         self._changed()
 
@@ -215,9 +259,21 @@ class Status:
         self.stages[number].shards_done += count
         self._changed()
 
-    def stage_done(self, number: int, manifests: dict[str, Manifest]) -> None:
+    def keys_found(self, table: str, hottest: list[dict[str, Any]]) -> None:
+        """It is known what makes the largest shards of a table so large."""
+        if hottest:
+            self.hottest[table] = hottest
+
+    def stage_done(
+        self,
+        number: int,
+        manifests: dict[str, Manifest],
+        parse_errors: tuple[ParseError, ...],
+        skipped: dict[str, Skipped],
+    ) -> None:
         """All tables of a stage are in their places."""
         stage = self.stages[number]
+        stage.parse_errors, stage.skipped = parse_errors, skipped
         if stage.phase != "skipped":
             stage.phase, stage.ended = "done", self.now
         self.manifests |= manifests
@@ -229,7 +285,15 @@ class Status:
         del self.errors[:-_ERRORS]
 
     def look(self, workers: Iterable[Worker]) -> None:
-        """Looks at what the workers use of the machine."""
+        """Looks at how far the workers are, and at what they use of the machine."""
+        workers = list(workers)
+        stage = self.current
+        if stage is not None:
+            known = {worker.name: worker for worker in workers}
+            for running in stage.running.values():
+                if (worker := known.get(running.worker)) is not None:
+                    running.read = int(running.task.weight * worker.read)
+                    running.records = worker.records
         self.samples.take(self.now, workers, sum(stage.bytes_read for stage in self.stages))
         self._changed()
 
@@ -238,19 +302,24 @@ class Status:
         self.elapsed = self.now
         self.phase = "done"
 
+    def fail(self, error: BaseException) -> None:
+        """The run has failed, or was stopped; also after the last stage."""
+        if self.phase == "failed":
+            return
+        stage = self.current
+        self.elapsed = self.now
+        self.phase = "failed"
+        if stage is not None:
+            stage.phase, stage.ended = "failed", self.elapsed
+        self.error("" if stage is None else stage.name, _told(error), "failed")
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Tells listeners when the run has come to its end, whatever that is."""
         try:
             yield
         except BaseException as error:
-            stage = self.current
-            self.elapsed = self.now
-            self.phase = "failed"
-            if stage is not None:
-                stage.phase, stage.ended = "failed", self.elapsed
-            shown = str(error) if isinstance(error, GaiaError) else type(error).__name__
-            self.error("" if stage is None else stage.name, shown, "failed")
+            self.fail(error)
             raise
         finally:
             for listener in self.listeners:
@@ -270,20 +339,30 @@ class Status:
             stage.profile = stage.profile or Profile()
             stage.profile.add(report.profile)
 
-    def snapshot(self) -> dict[str, Any]:
-        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
-        counters: Counter[str] = Counter()
-        for stage in self.stages:
-            counters.update(stage.counters)
+    def progress(self) -> dict[str, Any]:
+        """How far the run is: what is needed often of `snapshot`, in no time."""
         return {
             "pipeline": self.plan.pipeline,
             "phase": self.phase,
             "started": self.started,
             "elapsed": self.now,
+            "stages": [_progress(stage) for stage in self.stages],
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain data, such as JSON holds. `profile` is that of `profile.shown`."""
+        counters: Counter[str] = Counter()
+        for stage in self.stages:
+            counters.update(stage.counters)
+        return self.progress() | {
+            "report": self.report,
             "settings": self.settings,
             "versions": _versions(),
             "stages": [_stage(stage) for stage in self.stages],
-            "tables": {name: _table(manifest) for name, manifest in self.manifests.items()},
+            "tables": {
+                name: _table(manifest) | {"hottest": self.hottest.get(name, [])}
+                for name, manifest in self.manifests.items()
+            },
             "counters": dict(counters),
             "errors": list(self.errors),
             "samples": self.samples.shown(),
@@ -295,6 +374,16 @@ class Status:
         profiled."""
         found = [(stage.name, stage.profile) for stage in self.stages if stage.profile is not None]
         return profile.shown(found) if found else None
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, GaiaError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    if isinstance(error, Terminated):
+        return "stopped by SIGTERM"
+    return f"{type(error).__name__}: {error}"
 
 
 def _versions() -> dict[str, Any]:
@@ -310,24 +399,21 @@ def _versions() -> dict[str, Any]:
     }
 
 
-def _stage(status: StageStatus) -> dict[str, Any]:
-    stage = status.stage
-    slowest = sorted(status.done, key=lambda done: done.began - done.ended)[:_TASKS]
+def _progress(status: StageStatus) -> dict[str, Any]:
+    slowest = status.slowest
     shown = attrs.asdict(
         status,
         recurse=False,
-        filter=attrs.filters.exclude("stage", "running", "done", "counters", "profile"),
+        filter=attrs.filters.exclude(*_SHOWN_OTHERWISE),
     )
     return shown | {
-        "name": stage.name,
-        "join": stage.joiner is not None,
-        "source": _source(stage),
-        "steps": [branch.name for branch in walk(stage.root)][1:],
-        "inputs": [entry.table for entry in stage.inputs],
-        "tables": [table.name for table in stage.tables()],
+        "name": status.name,
+        "slowest": None
+        if slowest is None
+        else {"task": slowest.task, "shard": slowest.shard, "took": slowest.took},
         "queued": status.queued,
         "bytes_read": status.bytes_read,
-        "counters": dict(status.counters),
+        "records_read": status.records_read,
         "running": [
             {
                 "task": running.task.number,
@@ -337,10 +423,30 @@ def _stage(status: StageStatus) -> dict[str, Any]:
                 "began": running.began,
                 "bytes": running.task.weight,
                 "read": running.read,
+                "records": running.records,
             }
             for running in status.running.values()
         ],
-        "done": [attrs.asdict(done) for done in sorted(slowest, key=lambda done: done.began)],
+    }
+
+
+def _stage(status: StageStatus) -> dict[str, Any]:
+    stage = status.stage
+    slowest = sorted(status.done, key=lambda done: -done.took)[:_TASKS]
+    return _progress(status) | {
+        "join": stage.joiner is not None,
+        "source": _source(stage),
+        "steps": [branch.name for branch in walk(stage.root)][1:],
+        "inputs": [entry.table for entry in stage.inputs],
+        "tables": [table.name for table in stage.tables()],
+        "letters": [table.name for table in stage.letters],
+        "counters": dict(status.counters),
+        "done": [
+            {name: getattr(done, name) for name in _DONE}
+            for done in sorted(slowest, key=lambda done: done.began)
+        ],
+        "parse_errors": [attrs.asdict(error) for error in status.parse_errors],
+        "skipped": {step: attrs.asdict(skipped) for step, skipped in status.skipped.items()},
     }
 
 
@@ -364,6 +470,7 @@ def _table(manifest: Manifest) -> dict[str, Any]:
         "shards": len(sizes),
         "records": sum(shard.records for shard in manifest.shards),
         "raw_bytes": sum(shard.raw_bytes for shard in manifest.shards),
+        "sharding": manifest.sharding,
         "bytes": sum(sizes),
         "histogram": list(_histogram(sizes)),
         "largest": [

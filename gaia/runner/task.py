@@ -136,6 +136,8 @@ class _TaskRun:
         self.spill = os.path.join(self.folder, "spill")
         self.step = setup.stage.name
         self.reading = False
+        # The size of the parts that are done.
+        self.before = 0
         self.left = task.limit
 
     def run(self) -> TaskReport:
@@ -163,6 +165,7 @@ class _TaskRun:
                 operator.on_shard_start(self.task.shard, ctx)
             self._enter(stage.name)
             self.reading = True
+            _core.begin_reading(sum(part.size for part in self._parts()))
             inputs = list(zip(self.task.inputs, self._types(), targets, strict=True))
             if isinstance(stage.joiner, NativeJoiner) and stage.joiner.last_first:
                 inputs.reverse()
@@ -353,6 +356,7 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
+            self.before += part.size
         return count
 
     def _feed_part(
@@ -361,10 +365,12 @@ class _TaskRun:
         if isinstance(source, Columns):
             assert isinstance(part, Rows)
             batches = open_batches(source, part, tp)
+            _core.read_up_to(self.before)
             return _core.feed_batches(batches, codec_of(tp), target, not source.ours, self.left)
         assert isinstance(part, Part)
         codec = codec_for(source, part, tp)
         lines = open_lines(source, part, self.setup.budget.line)
+        _core.read_up_to(self.before)
         return _core.feed_lines(lines, codec, target, not source.ours, self.left)
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
@@ -374,9 +380,11 @@ class _TaskRun:
                 break
             target.flush()  # What waits is of the file before.
             self.state.enter(part.path)
+            _core.read_up_to(self.before)
             records = archived(source, part, self.state.count_broken)
             first = itertools.islice(records, self.left)
             count += self._took(_core.feed_positioned(first, target))
+            self.before += part.size
         return count
 
     def _took(self, count: int) -> int:
@@ -384,6 +392,11 @@ class _TaskRun:
         if self.left is not None:
             self.left -= count
         return count
+
+    def _parts(self) -> Iterator[Part | Rows]:
+        for source in self.task.inputs:
+            if not isinstance(source, Slice):
+                yield from source.parts
 
     def _check_disk(self) -> None:
         """Takes the blame off user code that ran when a file of ours could not be written."""

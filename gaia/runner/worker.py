@@ -17,15 +17,16 @@ from gaia.errors import GaiaError, WorkerError
 from gaia.pipeline.travel import dumps
 
 
-def serve(connection: Connection, dump: int) -> None:
+def serve(connection: Connection, dump: int, progress: int) -> None:
     """Works until the other side closes the pipe.
 
     Messages are `("shared", pickled function, shared value and timeout)` and `("item", pickled
     item)`; the answers to items are `("done", result)` and `("failed", error)`, pickled. Where the
     code was when the process dies, or when an item takes longer than the timeout, which ends the
-    process, is written to the file `dump`.
+    process, is written to the file `dump`; how far it is with an item, to the file `progress`.
     """
     _core.die_with_parent()
+    _core.tell_progress(progress)
     faulthandler.enable(dump)
     # Whatever the signals meant in the parent; it holds them back while it starts a worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,8 +95,8 @@ def _packed(answer: tuple[str, Any]) -> bytes:
 
 
 def main() -> None:
-    """The main function of a worker that was started afresh, with the descriptors of its pipe and
-    of its dump."""
-    connection, dump = map(int, sys.argv[1:])
-    serve(Connection(connection), dump)
+    """The main function of a worker that was started afresh, with the descriptors of its pipe, of
+    its dump, and of what it tells."""
+    connection, dump, progress = map(int, sys.argv[1:])
+    serve(Connection(connection), dump, progress)
     os._exit(0)

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::ipc::batches::Batches;
 use crate::lines::{Block, LineReader, Lines};
 use crate::ops::csv::Bad;
+use crate::progress::passed_on;
 use crate::state::TaskState;
 use crate::value::Kind;
 
@@ -66,6 +67,7 @@ fn pass_on(
         Ok(record) => {
             target.pass_on(&record)?;
             codec.take_back(record)?;
+            passed_on(1);
             Ok(1)
         }
         Err(error) if lenient => state.bad_line(py, error, line).map(|()| 0),
@@ -88,6 +90,7 @@ fn feed_blocks(
         count += batch.rows as u64;
         target.state().position.store(block.base, Relaxed);
         target.pass_on_batch(py, &batch)?;
+        passed_on(batch.rows as u64);
         drop(batch);
         for line in odd {
             let line_position = block.base + u64::from(line.start);
@@ -184,6 +187,7 @@ fn feed_rows(
             count += batch.rows as u64;
             state.position.store(base, Relaxed);
             target.pass_on_batch(py, &batch)?;
+            passed_on(batch.rows as u64);
             start = end;
         }
     }
@@ -300,6 +304,7 @@ fn feed_batch(
     } else {
         target.pass_on_batch(py, batch)?;
     }
+    passed_on(count as u64);
     Ok(count as u64)
 }
 
@@ -336,6 +341,7 @@ pub fn feed_records(records: &Bound<'_, PyAny>, target: &Context, start: u64) ->
     for record in records.try_iter()? {
         target.state().position.store(start + count, Relaxed);
         target.pass_on(&record?)?;
+        passed_on(1);
         count += 1;
     }
     Ok(count)
@@ -349,6 +355,7 @@ pub fn feed_positioned(records: &Bound<'_, PyAny>, target: &Context) -> PyResult
         let (position, record): (u64, Bound<'_, PyAny>) = pair?.extract()?;
         target.state().position.store(position, Relaxed);
         target.pass_on(&record)?;
+        passed_on(1);
         count += 1;
     }
     Ok(count)

@@ -29,6 +29,7 @@ mod output;
 mod partition;
 mod process;
 mod profile;
+mod progress;
 mod quote;
 mod record;
 mod sharding;
@@ -92,6 +93,8 @@ mod _core {
     use crate::process::die_with_parent;
     #[pymodule_export]
     use crate::profile::Sampler;
+    #[pymodule_export]
+    use crate::progress::{begin_reading, has_read, read_up_to, tell_progress};
     #[pymodule_export]
     use crate::state::TaskState;
     #[pymodule_export]

@@ -14,6 +14,7 @@ use triomphe::Arc;
 use crate::cell::GilCell;
 use crate::columns::column::Span;
 use crate::columns::quotes::{Quotes, Unclosed};
+use crate::progress::{Counted, has_read};
 
 const BLOCK: usize = 256 * 1024;
 /// No line is longer, as places in a block are numbers of 32 bits.
@@ -66,7 +67,7 @@ impl Lines {
             let mut file = File::open(&path)?;
             if zstd {
                 file.seek(SeekFrom::Start(offset))?;
-                Blocks::Zstd(Box::new(zstd::Decoder::new(file)?), path)
+                Blocks::Zstd(Box::new(zstd::Decoder::new(Counted(file))?), path)
             } else {
                 file.seek(SeekFrom::Start(base))?;
                 surplus = 0;
@@ -127,7 +128,10 @@ pub struct LineReader {
 
 enum Blocks {
     File(File),
-    Zstd(Box<zstd::Decoder<'static, BufReader<File>>>, PathBuf),
+    Zstd(
+        Box<zstd::Decoder<'static, BufReader<Counted<File>>>>,
+        PathBuf,
+    ),
     Iterator(Py<PyIterator>),
 }
 
@@ -374,7 +378,8 @@ impl LineReader {
         match &mut self.blocks {
             Blocks::File(file) => {
                 let buffer = &mut self.buffer;
-                py.detach(|| read_some(file, buffer))?;
+                let read = py.detach(|| read_some(file, buffer))?;
+                has_read(read as u64);
             }
             Blocks::Zstd(decoder, path) => {
                 let buffer = &mut self.buffer;
@@ -398,11 +403,16 @@ impl LineReader {
 }
 
 /// What failed when a zstd file was read: the system, or the data.
-fn damage(py: Python<'_>, error: &io::Error, read: &BufReader<File>, path: &Path) -> PyErr {
+fn damage(
+    py: Python<'_>,
+    error: &io::Error,
+    read: &BufReader<Counted<File>>,
+    path: &Path,
+) -> PyErr {
     if let Some(code) = error.raw_os_error() {
         return io::Error::from_raw_os_error(code).into();
     }
-    let at = read.get_ref().stream_position().unwrap_or(0) - read.buffer().len() as u64;
+    let at = (&read.get_ref().0).stream_position().unwrap_or(0) - read.buffer().len() as u64;
     let path = path.display();
     let why = if error.kind() == io::ErrorKind::UnexpectedEof {
         format!("{path} ends early: its last zstd frame stops at byte {at}")
@@ -420,8 +430,8 @@ pub fn unclosed(unclosed: Unclosed) -> PyErr {
     PyValueError::new_err(unclosed.to_string())
 }
 
-/// Reads a block, or what there is of it, behind what the buffer holds.
-fn read_some(file: &File, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+/// Reads a block, or what there is of it, behind what the buffer holds; returns how much.
+fn read_some(file: &File, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
     buffer.reserve(BLOCK);
     let space = &mut buffer.spare_capacity_mut()[..BLOCK];
     loop {
@@ -430,7 +440,7 @@ fn read_some(file: &File, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         if let Ok(read) = usize::try_from(read) {
             // SAFETY: so many bytes behind the old length have just been written.
             unsafe { buffer.set_len(buffer.len() + read) };
-            return Ok(());
+            return Ok(read);
         }
         let error = std::io::Error::last_os_error();
         if error.kind() != std::io::ErrorKind::Interrupted {

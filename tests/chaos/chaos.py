@@ -219,7 +219,7 @@ class Chaos:
                 assert any(_same(dest / name, table, tp) for table in known), name
         # Between two lives, all that is of the run alone is in one folder.
         own = {path.name for path in (dest / "_gaia").glob("*")}
-        assert own <= {"run", "run.json"}, own
+        assert own <= {"run", "run.json", "report.html"}, own
 
     def _check_whole(self, job: str, dest: Path) -> None:
         """The run has left what an undisturbed one leaves, and nothing else."""

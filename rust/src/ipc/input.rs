@@ -9,6 +9,8 @@ use arrow_buffer::{Buffer, MutableBuffer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
+use crate::progress::has_read;
+
 pub struct Input {
     source: Source,
     /// The position of the next byte.
@@ -67,6 +69,7 @@ impl Input {
             Source::File { file, end } => {
                 let at = self.at;
                 let length = length.min(end.saturating_sub(at)) as usize;
+                has_read(length as u64);
                 py.detach(|| {
                     let mut bytes = MutableBuffer::from_len_zeroed(length);
                     file.read_exact_at(&mut bytes, at)?;
