@@ -126,7 +126,7 @@ def test_it_writes_what_the_local_runner_writes(nodes: Nodes, folder: Path) -> N
     check(here)
     check(there)
     assert there.counters == here.counters
-    assert os.listdir(folder / "there" / "_gaia") == ["run.json"]
+    assert sorted(os.listdir(folder / "there" / "_gaia")) == ["report.html", "run.json"]
     for name in ("interim", "sums", "named"):
         counts = [
             {shard.key: shard.records for shard in result[name].shards} for result in (here, there)
@@ -138,7 +138,7 @@ def test_tables_go_to_a_store(nodes: Nodes, folder: Path, gcs: Any) -> None:
     result = gaia.RayRunner(gcs.url("out")).run(build(folder))
     check(result)
     names = {name for name in gcs.objects() if "_gaia" in name}
-    assert names == {"out/_gaia/run.json"}
+    assert names == {"out/_gaia/report.html", "out/_gaia/run.json"}
     # Once more: the old tables are replaced.
     check(gaia.RayRunner(gcs.url("out")).run(build(folder)))
 
@@ -190,7 +190,10 @@ def test_a_killed_driver_goes_on_elsewhere(nodes: Nodes, folder: Path, gcs: Any)
     assert "gaia: resume: `lines`: 6 of " in second.stderr
     # Those that were under way when it was killed were begun twice.
     assert before + mapped(folder) <= len(WORDS) * 1.5
-    assert {name for name in gcs.objects() if "_gaia" in name} == {"out/_gaia/run.json"}
+    assert {name for name in gcs.objects() if "_gaia" in name} == {
+        "out/_gaia/report.html",
+        "out/_gaia/run.json",
+    }
 
 
 def test_a_task_that_is_late_is_begun_twice_and_counts_once(
