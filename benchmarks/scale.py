@@ -51,7 +51,8 @@ TASK_BYTES = 256 << 20
 # Simulated seconds of a task: that is 4 MiB/s, of Python on one core.
 TASK_SECONDS = 64.0
 # Workers read and write so much at once.
-REQUEST_BYTES = 4 << 20
+READ_BYTES = 4 << 20
+WRITE_BYTES = 32 << 20
 
 
 @attrs.define
@@ -65,12 +66,12 @@ class Requests:
 
     def get(self, size: int, times: int = 1) -> None:
         """A worker reads so many bytes, so often."""
-        self.reads += times * max(1, -(-size // REQUEST_BYTES))
+        self.reads += times * max(1, -(-size // READ_BYTES))
         self.read += times * size
 
     def put(self, size: int) -> None:
         """A worker writes so many bytes."""
-        self.writes += max(1, -(-size // REQUEST_BYTES))
+        self.writes += max(1, -(-size // WRITE_BYTES))
         self.written += size
 
 
@@ -158,7 +159,7 @@ class Simulated:
             size = places + (self.bundle_bytes if stage.joiner is None else 1 << 20)
             filled = groups.count if stage.joiner is None else 1
             bundles.append(self._shipped(table.name, task.number, size, filled, requests))
-        for part in (part for source in task.inputs for part in source.parts):  # type: ignore[union-attr]
+        for part in (part for source in task.inputs for part in source.parts):
             requests.get(part.size)
         counters = {f"map-input-{stage.name}": 4_000_000, "fn-calls": 60, "fn-writes": 60}
         return TaskReport(
