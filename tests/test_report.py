@@ -73,6 +73,26 @@ def test_a_run_fails_in_its_own_way_where_no_report_can_be_written(
     assert told.startswith(f"gaia: cannot write the report to {tmp_path}: No space left on device")
 
 
+def test_a_run_is_good_where_no_report_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from gaia.io import destination
+
+    write = destination.LocalDestination.write_own
+
+    def full(place: Any, name: str, content: bytes) -> None:
+        if name == "report.html":
+            raise OSError(28, os.strerror(28))
+        write(place, name, content)
+
+    monkeypatch.setattr(destination.LocalDestination, "write_own", full)
+    result = gaia.LocalRunner(tmp_path).run(job(fail=False))
+    assert sorted(result["out"].records()) == list(range(10))
+    assert record(tmp_path)["phase"] == "done"
+    told = capsys.readouterr().err
+    assert told == f"gaia: cannot write the report to {tmp_path}: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("format", "compression"),
     [

@@ -51,8 +51,11 @@ class Prints:
             self._held = b""
 
     def _blocks(self) -> Iterator[bytes]:
+        # No more than a pipe holds: who prints without end keeps nobody waiting.
+        left = _BLOCK
         with suppress(BlockingIOError):
-            while block := os.read(self.ours, _BLOCK):
+            while left > 0 and (block := os.read(self.ours, left)):
+                left -= len(block)
                 yield block
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.destination import Destination
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.io.stores import explain
+from gaia.io.tell import tell
 from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
@@ -28,7 +28,7 @@ from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
 from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
-from gaia.runner.report import leave, leave_failed
+from gaia.runner.report import leave
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.skew import hottest_keys
 from gaia.runner.skips import Skipped, added, forgiving
@@ -158,7 +158,7 @@ def _executed(
         shown = _shown(error, place)
         status.fail(shown)
         if state is not None and settings.report:
-            leave_failed(place, status)
+            leave(place, status)
         if shown is error:
             raise
         raise shown from None
@@ -169,10 +169,7 @@ def _executed(
             state.kept.close()
         place.close(keep)
         if keep:
-            print(
-                "gaia: what is finished is kept; run again with resume=True to go on from there",
-                file=sys.stderr,
-            )
+            tell("gaia: what is finished is kept; run again with resume=True to go on from there")
     return run.progress
 
 
