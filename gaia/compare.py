@@ -199,7 +199,7 @@ def compare_lines(found: dict[str, Any], heading: Callable[[str], str] = str) ->
 
 
 def _head(run: dict[str, Any]) -> str:
-    return f"pipeline {escaped(str(run['pipeline']))}: {escaped(str(run['phase'] or 'of unknown outcome'))}"
+    return escaped(f"pipeline {run['pipeline']}: {run['phase'] or 'of unknown outcome'}")
 
 
 def _cells(both: dict[str, Any], shown: Callable[[Any], str]) -> tuple[str, str, str]:
