@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,53 @@ def test_a_run_is_good_where_no_report_can_be_written(
     assert record(tmp_path)["phase"] == "done"
     told = capsys.readouterr().err
     assert told == f"gaia: cannot write the report to {tmp_path}: No space left on device\n"
+
+
+def left(dest: Path) -> Iterator[str]:
+    for name in ("run.json", "report.html"):
+        yield (dest / "_gaia" / name).read_text()
+
+
+def test_credentials_do_not_stand_in_what_a_run_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    url = "memory://me:hunter2@host/in.txt?X-Amz-Signature=hunter3&part=4"
+    fsspec.filesystem("memory").pipe_file(url, b"a\n")
+    command = ["job.py", "--password", "hunter4", "--api_key=hunter5", url, "--workers", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+
+    def step(line: str) -> str:
+        raise ValueError(f"no {url}")
+
+    pipeline = gaia.Pipeline("job")
+    lines = pipeline.read_text(url, name="lines").map(step, name="step")
+    lines.write("out", gaia.TXT).with_mod_n_sharding(2)
+    with pytest.raises(gaia.StepError, match="hunter2"):
+        gaia.LocalRunner(tmp_path).run(pipeline)
+    for content in left(tmp_path):
+        assert "hunter" not in content
+    hidden = "memory://***@host/in.txt?X-Amz-Signature=***&part=4"
+    told = record(tmp_path)
+    assert told["stages"][0]["source"] == [hidden]
+    assert hidden in told["errors"][-1]["text"]
+    shown = ["job.py", "--password", "***", "--api_key=***", hidden, "--workers", "2"]
+    assert told["versions"]["command"] == shown
+
+
+def test_what_a_run_leaves_is_small_however_long_its_errors_are(tmp_path: Path) -> None:
+    def step(number: int) -> int:
+        raise ValueError("x" * 10_000_000)
+
+    pipeline = gaia.Pipeline("job")
+    numbers = pipeline.from_records(range(10), name="numbers")
+    good = numbers.map(step, name="step", on_error=gaia.skip())
+    good.write("out", gaia.TXT).with_mod_n_sharding(2)
+    gaia.LocalRunner(tmp_path).run(pipeline)
+    assert record(tmp_path)["stages"][0]["skipped"]["step"]["count"] == 10
+    for content in left(tmp_path):
+        assert len(content) < 1_000_000
 
 
 @pytest.mark.parametrize(

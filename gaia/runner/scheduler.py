@@ -28,7 +28,7 @@ from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
 from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
-from gaia.runner.report import leave
+from gaia.runner.report import leave, leave_failed
 from gaia.runner.resume import Resume, open_resume
 from gaia.runner.skew import hottest_keys
 from gaia.runner.skips import Skipped, added, forgiving
@@ -158,7 +158,7 @@ def _executed(
         shown = _shown(error, place)
         status.fail(shown)
         if state is not None and settings.report:
-            leave(place, status)
+            leave_failed(place, status)
         if shown is error:
             raise
         raise shown from None
