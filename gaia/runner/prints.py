@@ -60,8 +60,8 @@ class Prints:
 
 
 def _print(lines: bytes) -> None:
-    # A terminal that is gone stops no run.
-    with suppress(OSError):
+    # A terminal that is gone, or a stream that is closed, stops no run.
+    with suppress(OSError, ValueError):
         sys.stderr.write(lines.decode(errors="replace"))
         sys.stderr.flush()
 
