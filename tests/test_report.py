@@ -1,5 +1,6 @@
 """What every run leaves of itself, whatever its end; and what it tells of skew."""
 
+import io
 import json
 import os
 import sys
@@ -191,3 +192,20 @@ def test_a_key_function_that_fails_where_keys_are_looked_at_is_told(tmp_path: Pa
     gaia.LocalRunner(tmp_path, workers=2).run(pipeline)
     (found,) = record(tmp_path)["tables"]["words"]["hottest"]
     assert found["error"] == "its keys could not be read: RuntimeError: not in this process"
+
+
+def test_a_run_whose_warnings_nobody_hears_is_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    (tmp_path / "in.jsonl").write_text('{"word": "a", "number": 1}\nno JSON\n')
+    pipeline = gaia.Pipeline("job")
+    words = pipeline.read_jsonl(tmp_path / "in.jsonl", type=Word, name="words")
+    words.write("out", gaia.TXT).with_mod_n_sharding(2, key="word")
+    with io.FileIO(theirs, "w") as raw, monkeypatch.context() as context:
+        context.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
+        runner = gaia.LocalRunner(tmp_path / "out", profile=True, http_port=0)
+        result = runner.run(pipeline)
+    assert list(result["out"].records()) == [Word("a", 1)]
+    assert result.counters["parse-errors"] == 1
