@@ -7,7 +7,6 @@ from typing import Any
 from gaia.io.destination import RECORD, REPORT, Destination
 from gaia.io.stores import explain
 from gaia.io.tell import tell
-from gaia.runner.page import drawing_of, page
 from gaia.runner.status import Status
 
 
@@ -19,6 +18,8 @@ def leave(place: Destination, status: Status, resume: str | None) -> None:
         OSError: The record cannot be written; or whatever else the client of a store raises.
     """
     import msgspec
+
+    from gaia.runner.page import drawing_of, page
 
     snapshot = status.snapshot()
     content: dict[str, Any] = snapshot if resume is None else snapshot | {"resume": resume}
