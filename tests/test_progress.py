@@ -300,7 +300,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Is told what happens in the next runs."""
     recorder = Recorder()
-    monkeypatch.setattr("gaia.runner.local.Progress", lambda display: recorder)
+    monkeypatch.setattr("gaia.runner.runner.Progress", lambda display: recorder)
     return recorder
 
 
@@ -341,6 +341,7 @@ def test_progress_of_a_run_only_grows_and_ends_with_the_run(
             (part == 1) == (s["phase"] == "done") for part, s in zip(parts, stages, strict=True)
         )
         assert all(stage["bytes_read"] <= stage["bytes"] for stage in stages)
+        assert all(len(stage["running"]) <= max(1, workers) for stage in stages)
         assert stages[-1]["bytes_read"] == stages[-1]["bytes"] > 0
         assert stages[-1]["records_read"] == 600_000
     assert recorder.told[-1]["phase"] == "done"
@@ -378,7 +379,7 @@ def test_a_task_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, fresh: bool
 ) -> None:
     recorder = Releasing(seen=str(tmp_path / "seen"))
-    monkeypatch.setattr("gaia.runner.local.Progress", lambda display: recorder)
+    monkeypatch.setattr("gaia.runner.runner.Progress", lambda display: recorder)
     if fresh:
         monkeypatch.setattr("gaia.runner.processes._single_threaded", lambda: False)
     pipeline = gaia.Pipeline("job")

@@ -99,8 +99,11 @@ class Status:
         """A worker has got a task."""
         stage = self.stages[number]
         stage.retried += task.attempt > 1
+        # What it had before has finished, which is told next.
+        follows = any(running.worker == worker.name for running in stage.running.values())
         stage.running[task.number] = Running(task, worker.name, self.now)
-        self._changed()
+        if not follows:
+            self._changed()
 
     def task_died(self, number: int, task: Task, death: Death) -> None:
         """The worker that had a task is dead."""
