@@ -347,6 +347,20 @@ def test_progress_of_a_run_only_grows_and_ends_with_the_run(
     assert recorder.told[-1]["phase"] == "done"
 
 
+def test_all_who_listen_hear_of_the_end(tmp_path: Path) -> None:
+    class Stopped(Recorder):
+        def ended(self, status: Status) -> None:
+            raise KeyboardInterrupt
+
+    pipeline = gaia.Pipeline("job")
+    pipeline.from_records([1], name="numbers").write("out", gaia.TXT).with_mod_n_sharding(1)
+    last = Recorder()
+    status = Status(pipeline.plan(), {}, [Stopped(), last])
+    with pytest.raises(KeyboardInterrupt), status.told():
+        status.end()
+    assert [told["phase"] for told in last.told] == ["done"]
+
+
 class Blocking(gaia.Mapper[str, str]):
     """Goes on at line 100000 when somebody has seen how far it is."""
 

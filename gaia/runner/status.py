@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import attrs
@@ -215,8 +215,10 @@ class Status:
             self.fail(error)
             raise
         finally:
-            for listener in self.listeners:
-                listener.ended(self)
+            # All of them, also if one is stopped: a terminal is to get its cursor back.
+            with ExitStack() as left:
+                for listener in reversed(self.listeners):
+                    left.callback(listener.ended, self)
 
     def _changed(self) -> None:
         for listener in self.listeners:
