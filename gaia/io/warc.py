@@ -37,6 +37,9 @@ _PROOF = 1 << 17
 _HEAD = _PROOF + 1024
 # What is sent compressed may stand for any amount; a body of more stays as it was sent.
 _MAX_BODY = 256 << 20
+# A header that tells a length, with the lines that go on with it.
+_LENGTHS = re.compile(rb"content-length[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE)
+_DIGITS = re.compile(rb"\d+")
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
@@ -234,11 +237,12 @@ def _maker() -> Callable[[str, bytes, int, int, int], WarcRecord]:
     from_bytes = Parsed.from_bytes
 
     def make(kind: str, data: bytes, header: int, block: int, end: int) -> WarcRecord:
-        parsed = from_bytes(data[header:block])
+        head = _bounded(data[header:block], end - block)
+        parsed = from_bytes(head)
         headers = _merged(parsed.headers.to_tuples())
         get = headers.get
         if parsed.is_http:
-            status, http_headers, payload = _http(from_bytes, data[header:end])
+            status, http_headers, payload = _http(from_bytes, head + data[block:end])
             content_type = http_headers.get("content-type", "")
         else:
             status, http_headers, payload = 0, {}, None
@@ -257,6 +261,18 @@ def _maker() -> Callable[[str, bytes, int, int, int], WarcRecord]:
         )
 
     return make
+
+
+def _bounded(head: bytes, most: int) -> bytes:
+    """The header with no length beyond what the record has: fastwarc makes room for what it reads
+    there, in lines that look different to it."""
+    largest = b"%d" % most
+
+    def bounded(number: re.Match[bytes]) -> bytes:
+        digits = number[0].lstrip(b"0") or b"0"
+        return min(digits, largest, key=lambda digits: (len(digits), digits))
+
+    return _LENGTHS.sub(lambda line: _DIGITS.sub(bounded, line[0]), head)
 
 
 def _http(from_bytes: Any, record: bytes) -> tuple[int, dict[str, str], bytes | None]:
