@@ -156,8 +156,8 @@ def _cell(cell: pyte.screens.Char) -> str:
 
 TERMINAL = """<meta charset="utf-8"><style>
 body { margin: 0; width: max-content }
-pre { margin: 0; background: #1b1f23; padding: 18px 22px;
-  font: 14px/1.35 "DejaVu Sans Mono", Menlo, monospace }
+pre { margin: 0; background: #1b1f23; padding: 18px 22px }
+pre { font: 14px/1.35 "DejaVu Sans Mono", Menlo, monospace }
 </style><pre>"""
 
 

@@ -19,7 +19,9 @@ from gaia.pipeline.operators import Context, Joiner, Mapper, Run
 from gaia.pipeline.output import Output
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.table import PTable
+from gaia.runner.executor import ExecutorRunner
 from gaia.runner.local import LocalRunner
+from gaia.runner.ray import RayRunner
 from gaia.runner.result import RunResult, Table, read_table
 from gaia.warc import WarcRecord
 
@@ -48,6 +50,7 @@ __all__ = [
     "Batch",
     "Context",
     "DeadLetter",
+    "ExecutorRunner",
     "FileSpec",
     "GaiaError",
     "InputError",
@@ -59,6 +62,7 @@ __all__ = [
     "PTable",
     "Pipeline",
     "PipelineError",
+    "RayRunner",
     "Run",
     "RunResult",
     "StepError",

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import inspect
 import os
 import sys
 import types
@@ -18,7 +19,7 @@ from gaia.errors import InputError, PipelineError
 from gaia.runner.overrides import RUNNER, RUNNERS, current, overriding
 
 if TYPE_CHECKING:
-    from gaia.runner.local import LocalRunner
+    from gaia.runner.runner import Runner
 
 
 @attrs.frozen
@@ -66,6 +67,8 @@ _FLAGS = (
         float,
         "SECONDS",
     ),
+    _value("address", "of the cluster, for --runner ray: host:port or auto (RAY_ADDRESS)"),
+    _value("max_tasks", "how many tasks a cluster is given at once", _number, "N"),
     _value("http_port", "serve a page that shows the run, at this port (none)", _number, "PORT"),
     _value("http_host", "the address at which it is served (127.0.0.1)", metavar="ADDRESS"),
     _value("limit", "read the first N records of each input only", _number, "N"),
@@ -82,8 +85,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--http_port`, `--http_host`, `--limit`, `--no_progress`, `--profile`, `--explain` and
-    `--runner`. Without them, the runner's own defaults hold.
+    `--http_port`, `--http_host`, `--address`, `--max_tasks`, `--limit`, `--no_progress`,
+    `--profile`, `--explain` and `--runner`. Without them, the runner's own defaults hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.
@@ -107,7 +110,7 @@ def arg_parser(
     return parser
 
 
-def runner_from_args(args: argparse.Namespace) -> "LocalRunner":
+def runner_from_args(args: argparse.Namespace) -> "Runner":
     """The runner that the flags of `arg_parser` ask for.
 
     With `--explain`, its `run` prints the plan with what is known of sizes, tasks and memory, and
@@ -122,7 +125,11 @@ def runner_from_args(args: argparse.Namespace) -> "LocalRunner":
         if (value := getattr(args, flag.keyword, None)) is not None
     }
     make: Any = _runner(current(RUNNER) or getattr(args, RUNNER, "local"))
-    runner: LocalRunner = make(given.pop("dest_dir", "out"), **given)
+    known = inspect.signature(make).parameters
+    for keyword in given:
+        if keyword not in known:
+            raise PipelineError(f"gaia.{make.__name__} takes no --{keyword}")
+    runner: Runner = make(given.pop("dest_dir", "out"), **given)
     return runner
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 
-pytest_plugins = ["stores"]
+pytest_plugins = ["stores", "clusters"]
 
 _LIBRARIES = (
     "test_arrow.py",
@@ -16,17 +16,23 @@ _LIBRARIES = (
     "test_columns.py",
     "test_csv_peers.py",
 )
+_CLUSTERS = {"executor", "threads", "executor_runner", "ray_nodes", "ray_runner"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last what starts threads, beside which workers are not forked: clients of stores, then
-    NumPy and Arrow."""
+    NumPy and Arrow, then clusters."""
     items.sort(key=_starts_threads)
 
 
 def _starts_threads(item: pytest.Item) -> int:
+    used = set(getattr(item, "fixturenames", ()))
+    if call := getattr(item, "callspec", None):
+        used |= {value for value in call.params.values() if isinstance(value, str)}
+    if not used.isdisjoint(_CLUSTERS):
+        return 3
     if item.path.name in _LIBRARIES:
         return 2
     if item.path.name == "test_stores.py":
         return 1
-    return int(not {"gcs", "s3"}.isdisjoint(getattr(item, "fixturenames", ())))
+    return int(not used.isdisjoint({"gcs", "s3"}))

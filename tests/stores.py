@@ -170,12 +170,12 @@ def faulty(
     args = ["--target", os.environ[host], "--seed", str(seed), "--rate", str(rate)]
     args += ["--kinds", ",".join(kinds)]
     args += ["--limit", str(limit)] if limit is not None else []
-    with running(str(_TESTS / "fault_proxy.py"), *args) as url, _environment({host: url}):
+    with running(str(_TESTS / "fault_proxy.py"), *args) as url, variables({host: url}):
         yield url
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def variables(variables: dict[str, str]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -197,7 +197,7 @@ def gcs(gcs_server: str) -> Iterator[GcsBucket]:
     """An empty bucket, on the server that the environment names."""
     bucket = GcsBucket(gcs_server, _new_name())
     bucket.allow("read-write")
-    with _environment(bucket.environment()):
+    with variables(bucket.environment()):
         yield bucket
     bucket.configure(latency=0, page_size=1000)
 
@@ -212,7 +212,7 @@ def s3_server() -> Iterator[str]:
 def s3_client(s3_server: str) -> Any:
     import boto3
 
-    with _environment(_s3_environment(s3_server)):
+    with variables(_s3_environment(s3_server)):
         return boto3.client("s3", endpoint_url=s3_server)
 
 
@@ -221,7 +221,7 @@ def s3(s3_server: str, s3_client: Any) -> Iterator[S3Bucket]:
     """An empty bucket, on the server that the environment names."""
     bucket = S3Bucket(s3_server, _new_name(), s3_client)
     s3_client.create_bucket(Bucket=bucket.name)
-    with _environment(bucket.environment()):
+    with variables(bucket.environment()):
         yield bucket
 
 

@@ -212,7 +212,7 @@ def read_in_parts(path: Path) -> tuple[list[str], int]:
     lines = pipeline.read_text(path, name="lines").map(Place, name="place")
     lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
     result = gaia.LocalRunner(path.parent / "out", workers=0).run(pipeline)
-    record = json.loads(Path(result.report).read_text())
+    record = json.loads(Path(result.report).with_name("run.json").read_text())
     return list(result["lines"].records()), record["stages"][0]["tasks"]
 
 
@@ -287,7 +287,7 @@ def test_a_shard_of_gaias_is_read_by_all_workers(
 
     found = dict(record.split(":", 1) for record in result["out"].records())
     assert sorted(found.values()) == sorted(text(30_000).decode().splitlines())
-    assert '"tasks": 1,' not in Path(result.report).read_text()
+    assert '"tasks": 1,' not in Path(result.report).with_name("run.json").read_text()
 
 
 @settings(max_examples=60)

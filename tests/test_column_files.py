@@ -114,7 +114,7 @@ def test_files_are_cut_at_their_batches(
 
     expected = [Seen(number, row.city) for number, row in enumerate(rows)]
     assert sorted(result["seen"].records(), key=lambda s: s.position) == expected
-    assert '"tasks": 10,' in Path(result.report).read_text()
+    assert '"tasks": 10,' in Path(result.report).with_name("run.json").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)

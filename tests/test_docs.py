@@ -22,9 +22,11 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 # What readers are shown and no test runs, by reason. Nothing else is left out.
 NOT_RUN = {
+    "an outline": 1,
     "changes the shell": 1,
     "code of a peer": 4,
     "installs packages": 2,
+    "needs a cluster": 3,
     "needs the internet": 1,
 }
 

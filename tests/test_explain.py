@@ -83,7 +83,7 @@ def test_the_numbers_of_tasks_are_those_of_the_run(tmp_path, lines):
     runner = gaia.LocalRunner(tmp_path / "out", workers=2)
     text = runner.explain(pipeline)
 
-    record = Path(runner.run(pipeline).report).read_text()
+    record = Path(runner.run(pipeline).report).with_name("run.json").read_text()
 
     tasks = int(record.split('"tasks": ')[1].split(",")[0])
     assert f"input: 3 files of 5 MB, in {tasks} tasks" in text

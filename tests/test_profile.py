@@ -53,7 +53,7 @@ def profile_of(
 ) -> Any:
     """The profile in a run's record."""
     result = gaia.LocalRunner(folder, workers=workers, profile=profile).run(pipeline)
-    return json.loads(Path(result.report).read_text())["profile"]
+    return json.loads(Path(result.report).with_name("run.json").read_text())["profile"]
 
 
 def steps_of(profile: Any) -> dict[str, dict[str, Any]]:

@@ -395,7 +395,7 @@ def test_a_run_that_is_killed_goes_on(job: Job, tasks: int) -> None:
     killed = f"""
 from gaia.runner import journal
 done = 0
-write = journal.Journal.write
+write = journal.FileJournal.write
 def counted(self, entry):
     global done
     write(self, entry)
@@ -403,7 +403,7 @@ def counted(self, entry):
     if done == {tasks}:
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
-journal.Journal.write = counted
+journal.FileJournal.write = counted
 """
     first = subprocess.run([sys.executable, "-c", killed + script])
     assert first.returncode == -signal.SIGKILL

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import attrs
 import msgspec
 import pytest
+from clusters import AnyRunner
 from records import WordCount
 
 import gaia
@@ -141,6 +142,8 @@ class Job:
 
     dest: Path
     workers: int = 0
+    # Whose workers run it, where that is not this machine's runner.
+    elsewhere: AnyRunner | None = None
     pipeline: gaia.Pipeline = attrs.field(factory=lambda: gaia.Pipeline("job"))
 
     def lines(self, *lines: str, name: str = "lines") -> gaia.PTable[str]:
@@ -159,7 +162,12 @@ class Job:
         return counts
 
     def run(self) -> gaia.RunResult:
-        return gaia.LocalRunner(self.dest, workers=self.workers).run(self.pipeline)
+        return self.runner().run(self.pipeline)
+
+    def runner(self) -> Any:
+        if self.elsewhere is not None:
+            return self.elsewhere(self.dest)
+        return gaia.LocalRunner(self.dest, workers=self.workers)
 
     def records_of(self, table: gaia.PTable[Any]) -> list[Any]:
         """What a run writes of a table."""
@@ -173,8 +181,16 @@ def job(tmp_path: Path) -> Job:
 
 
 @pytest.fixture(params=[0, 1, 2], ids=lambda workers: f"workers={workers}")
-def any_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
+def local_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
     return Job(tmp_path / "out", request.param)
+
+
+@pytest.fixture(params=[0, 1, 2, "executor_runner", "ray_runner"], ids=str)
+def any_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
+    """A job of this machine's workers, so many, or of those of an executor or of Ray."""
+    if isinstance(request.param, int):
+        return Job(tmp_path / "out", request.param)
+    return Job(tmp_path / "out", 2, request.getfixturevalue(request.param))
 
 
 def process(record: str) -> int:
@@ -207,10 +223,10 @@ class TestRecords:
         assert {record.word: record.count for record in counts.records()} == COUNTS
         assert len(counts) == len(COUNTS)
 
-    def test_workers_are_processes_however_small_the_input(self, any_job: Job) -> None:
-        processes = set(any_job.records_of(any_job.lines(*"abcdefgh").map(process)))
-        assert len(processes) == max(1, any_job.workers)
-        assert (os.getpid() in processes) == (any_job.workers == 0)
+    def test_workers_are_processes_however_small_the_input(self, local_job: Job) -> None:
+        processes = set(local_job.records_of(local_job.lines(*"abcdefgh").map(process)))
+        assert len(processes) == max(1, local_job.workers)
+        assert (os.getpid() in processes) == (local_job.workers == 0)
 
     def test_small_inputs_need_no_workers(self, tmp_path: Path) -> None:
         pipeline = gaia.Pipeline("small")
@@ -602,7 +618,7 @@ class TestWorkers:
             assert list(pool.map(run, ["x", "y"])) == [["ax", "bx"], ["ay", "by"]]
 
     def test_a_runner_runs_again(self, any_job: Job) -> None:
-        runner = gaia.LocalRunner(any_job.dest, workers=any_job.workers)
+        runner = any_job.runner()
         any_job.written("a", "b", name="letters")
         first, second = runner.run(any_job.pipeline), runner.run(any_job.pipeline)
         assert sorted(second["letters"].records()) == sorted(first["letters"].records())

@@ -13,7 +13,18 @@ import gaia
 
 PACKAGE = Path(gaia.__file__).parent
 
-HEAVY = {"fastwarc", "fsspec", "isal", "msgspec", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
+HEAVY = {
+    "fastwarc",
+    "fsspec",
+    "isal",
+    "msgspec",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "rich",
+    "zstandard",
+}
 
 
 def test_the_public_names():
@@ -30,6 +41,7 @@ def test_the_public_names():
         "Batch",
         "Context",
         "DeadLetter",
+        "ExecutorRunner",
         "FileSpec",
         "GaiaError",
         "InputError",
@@ -41,6 +53,7 @@ def test_the_public_names():
         "PTable",
         "Pipeline",
         "PipelineError",
+        "RayRunner",
         "Run",
         "RunResult",
         "StepError",

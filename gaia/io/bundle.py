@@ -36,6 +36,11 @@ class Bundle:
     zones: bytes = b""
 
     @property
+    def name(self) -> str:
+        """Its name in its stage's folder."""
+        return "/".join(self.path.split("/")[-2:])
+
+    @property
     def size(self) -> int:
         """The bytes of its file; without any record, there is none."""
         if not self.index:

@@ -6,12 +6,14 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from gaia import _core
 from gaia.errors import OutputError, TableError
 from gaia.io.commit import check_replaceable, publish
 from gaia.io.files import reason
+from gaia.io.folder import Folder
 from gaia.io.locks import LocalLock, StoreLock
 from gaia.io.manifest import (
     COUNTERS,
@@ -49,9 +51,9 @@ class Destination(Protocol):
             OutputError: One of these, or the destination cannot be written.
         """
 
-    def open(self, keep: bool) -> str:
-        """Begins the run; returns the folder on this machine for what it needs meanwhile. With
-        `keep`, what an earlier run left there is still there.
+    def open(self, keep: bool) -> Folder:
+        """Begins the run; returns the folder for what it needs meanwhile. With `keep`, what an
+        earlier run left there is still there.
 
         Raises:
             OutputError: Another run is going on there.
@@ -106,7 +108,7 @@ class LocalDestination:
             if any(path.startswith(inside) for path in read):
                 raise OutputError(_taken(folder, table))
 
-    def open(self, keep: bool) -> str:
+    def open(self, keep: bool) -> Folder:
         """See `Destination.open`."""
         holder = os.path.join(self._hidden, "holder")
         self._lock = LocalLock(os.path.join(self.url, OWN), holder, self.url)
@@ -116,7 +118,7 @@ class LocalDestination:
         work = os.path.join(self._work, WORK)
         if not keep:
             shutil.rmtree(work, ignore_errors=True)
-        return _made(work)
+        return Folder(_made(work))
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""
@@ -165,12 +167,16 @@ class StoreDestination:
 
     Where there is no table yet, files are sent to their final names, beside a manifest that says
     that it is not finished. An old table stays as it is until all files of the new one are in the
-    store; then these are copied within the store.
+    store; then these are copied within the store. Where many machines have a `shared` run, what it
+    needs meanwhile is in the store as well.
     """
 
-    def __init__(self, url: str, store: Store, scratch_dir: str | None = None) -> None:
+    def __init__(
+        self, url: str, store: Store, scratch_dir: str | None = None, shared: bool = False
+    ) -> None:
         self.url = url.rstrip("/")
         self._store = store
+        self._shared = shared
         self._hidden = join(self.url, OWN, RUN)
         self._work = work_folder(url, scratch_dir or tempfile.gettempdir())
         self._lock: StoreLock | None = None
@@ -197,18 +203,20 @@ class StoreDestination:
         except Exception as error:
             raise OutputError(explain(error, "write to", self.url)) from None
 
-    def open(self, keep: bool) -> str:
+    def open(self, keep: bool) -> Folder:
         """See `Destination.open`."""
         self._lock = StoreLock(self._store, join(self.url, OWN, "lock"), self.url)
         # What a run that was killed has left in the store is sent again.
-        self._store.remove(self._store.below(self._hidden))
+        self._store.remove(self._unfinished(keep))
         if not keep:
             shutil.rmtree(self._work, ignore_errors=True)
         _made(self._work)
         for name in os.listdir(self._work):
             if name != WORK:
                 _remove(os.path.join(self._work, name))
-        return _made(os.path.join(self._work, WORK))
+        if self._shared:
+            return Folder(join(self._hidden, WORK), self._store)
+        return Folder(_made(os.path.join(self._work, WORK)))
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""
@@ -222,7 +230,7 @@ class StoreDestination:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         parts = join(self._hidden, "parts")
-        return folder, Upload(self._store, target, parts, keep)
+        return folder, Upload(self._store, target, parts, keep and not self._shared)
 
     def publish(self, table: str, manifest: Manifest, durable: bool) -> None:
         """See `Destination.publish`. What a store has taken is durable."""
@@ -245,7 +253,7 @@ class StoreDestination:
     def source(self, table: str) -> tuple[str, Store | None]:
         """See `Destination.source`."""
         folder = os.path.join(self._work, TABLES, table)
-        if os.path.isdir(folder):
+        if os.path.isdir(folder) and not self._shared:
             return folder, None
         return join(self.url, table), self._store
 
@@ -267,7 +275,7 @@ class StoreDestination:
         if not keep:
             shutil.rmtree(self._work, ignore_errors=True)
         # The lock is let go of even if what is unfinished cannot be removed.
-        for clean_up in (self._remove_unfinished, self._lock.release):
+        for clean_up in (partial(self._remove_unfinished, keep), self._lock.release):
             try:
                 clean_up()
             except Exception as error:
@@ -275,8 +283,15 @@ class StoreDestination:
                 why = explain(error, "remove unfinished files from", self.url)
                 print(f"gaia: {why}", file=sys.stderr)
 
-    def _remove_unfinished(self) -> None:
-        left = self._store.below(self._hidden)
+    def _unfinished(self, keep: bool) -> list[str]:
+        """What is in the store of this run or the last; with `keep`, not what another run can go on
+        with."""
+        work = join(self._hidden, WORK, "")
+        found = self._store.below(self._hidden)
+        return [url for url in found if not (keep and url.startswith(work))]
+
+    def _remove_unfinished(self, keep: bool) -> None:
+        left = self._unfinished(keep)
         for table, (target, kept) in self._begun.items():
             final = join(self.url, table)
             if target == final:

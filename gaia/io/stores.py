@@ -154,12 +154,17 @@ class Store:
 
     def below(self, folder: str) -> list[str]:
         """The URLs of all files below a folder; none where there is no such folder."""
-        self.filesystem.invalidate_cache()
+        return list(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The same with their sizes in bytes."""
+        fs = self.filesystem
+        fs.invalidate_cache()
         try:
-            found = self.call("find", self.filesystem._strip_protocol(folder))
+            found = self.call("find", fs._strip_protocol(folder), detail=True)
         except FileNotFoundError:
-            return []
-        return [self.filesystem.unstrip_protocol(name) for name in found]
+            return {}
+        return {fs.unstrip_protocol(name): info["size"] or 0 for name, info in found.items()}
 
     def remove(self, urls: Iterable[str]) -> None:
         """Removes files, if they are there."""

@@ -4,18 +4,21 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import TypeAlias
 
 import attrs
 
 from gaia.errors import WorkerError
 from gaia.pipeline.plan import Stage, walk
+from gaia.runner.cluster import ship_task
 from gaia.runner.columns import Rows
 from gaia.runner.culprit import Culprit, find
 from gaia.runner.engine import Death, Engine
 from gaia.runner.failure import Failure
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.skips import Skipped, added, forgiving
+from gaia.runner.stragglers import Stragglers
 from gaia.runner.task import Setup, Task, TaskReport, run_task
 from gaia.runner.watch import StageWatch
 
@@ -58,23 +61,49 @@ def run_all(
         skipped = added(skipped, report.skipped, steps)
         return report
 
-    for task, outcome in engine.map(run_task, setup, queue, settings.task_timeout, watch):
+    left = len(tasks)
+    with closing(_outcomes(engine, setup, queue, settings.task_timeout, watch)) as outcomes:
+        while left:
+            task, outcome = next(outcomes)
+            if isinstance(outcome, Death):
+                _remove(setup, task)
+                watch.died(task, outcome)
+            life = lives.get(task.number)
+            if life is None:
+                if not isinstance(outcome, Death):
+                    left -= 1
+                    yield checked(outcome)
+                    continue
+                life = lives[task.number] = _tried_again(setup, task, settings)
+                next(life)
+            try:
+                # Ahead of the others: what is going to stop the run had better do it now.
+                queue.appendleft(life.send(outcome))
+            except StopIteration as end:
+                del lives[task.number]
+                left -= 1
+                yield checked(end.value)
+
+
+def _outcomes(
+    engine: Engine,
+    setup: Setup,
+    queue: deque[Task],
+    timeout: float | None,
+    watch: StageWatch,
+) -> Generator[tuple[Task, TaskReport | Death], None, None]:
+    """What came of each task. Where tasks ship what they leave, those that are late may be with two
+    workers, of which one counts; the other is given up when the caller has enough."""
+    if setup.shipping is None:
+        yield from engine.map(run_task, setup, queue, timeout, watch)
+        return
+    stragglers = Stragglers(watch, queue, engine.workers)
+    for task, outcome in engine.map(ship_task, setup, queue, timeout, stragglers):
         if isinstance(outcome, Death):
-            _remove(setup, task)
-            watch.died(task, outcome)
-        life = lives.get(task.number)
-        if life is None:
-            if not isinstance(outcome, Death):
-                yield checked(outcome)
-                continue
-            life = lives[task.number] = _tried_again(setup, task, settings)
-            next(life)
-        try:
-            # Ahead of the others: what is going to stop the run had better do it now.
-            queue.appendleft(life.send(outcome))
-        except StopIteration as end:
-            del lives[task.number]
-            yield checked(end.value)
+            if stragglers.lost(task):
+                yield task, outcome
+        elif stragglers.first(outcome):
+            yield task, outcome
 
 
 def _tried_again(setup: Setup, task: Task, settings: Attempts) -> _Life:
@@ -122,9 +151,10 @@ def _search(
 
 
 def _remove(setup: Setup, task: Task) -> None:
-    """Removes what an attempt has left that nobody is going to read."""
+    """Removes what an attempt has left that nobody is going to read. What was shipped is in a
+    folder that is removed after the stage."""
     folder = setup.folder_of(task)
-    if os.path.isdir(folder):
+    if setup.shipping is None and os.path.isdir(folder):
         shutil.rmtree(folder)
 
 

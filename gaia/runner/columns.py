@@ -10,6 +10,7 @@ from gaia.errors import InputError, OutputError
 from gaia.io import nested, parquet
 from gaia.io.bundle import Bundle
 from gaia.io.files import InputFile, content, guarded, reading
+from gaia.io.grouped import Shipped
 from gaia.io.sources import sized
 from gaia.io.stores import at_once
 from gaia.pipeline.aggregates import fields_of
@@ -174,7 +175,7 @@ def _has_json(tp: Any) -> bool:
     return "json" in kinds
 
 
-def ends(table: Table, bundles: Iterable[Bundle]) -> tuple[bytes, bytes]:
+def ends(table: Table, bundles: Iterable[Bundle | Shipped]) -> tuple[bytes, bytes]:
     """What stands before and behind the frames in every file of a table.
 
     Raises:

@@ -1,27 +1,33 @@
 """The journal of a run: what is finished, so that a run that died need not do it again.
 
-A file of records, each with its length and fingerprint in front. A process that is killed leaves at
-worst a last record that is cut off, which is not read.
+Records, each with its length and fingerprint in front: in a file, in which a process that is killed
+leaves at worst a last record that is cut off, which is not read; or in many files of a store.
 """
 
 import os
 import pickle
 import struct
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import cloudpickle
 
 from gaia import _core
+from gaia.io.folder import Folder
 from gaia.io.manifest import Manifest
+from gaia.io.stores import at_once
 from gaia.pipeline.travel import dumps
 from gaia.runner.identity import Identity
 from gaia.runner.task import Task, TaskReport
 
 _HEAD = struct.Struct("<I16s")
+_JOURNAL = "journal"
+# Seconds after which what is to be written to a store is sent.
+_FLUSHED = 1.0
 
 
 @attrs.frozen
@@ -85,32 +91,101 @@ class Past:
             self.committed[entry.stage] = entry
 
 
-class Journal:
+class Journal(Protocol):
     """A journal that is written."""
+
+    def write(self, entry: Entry) -> None:
+        """Appends an entry.
+
+        Raises:
+            OSError: The disk is full or broken, or the store failed for good.
+        """
+
+    def close(self) -> None:
+        """No more entries."""
+
+
+class FileJournal:
+    """A journal in a file. What is written outlives the process."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, entry: Entry) -> None:
-        """Appends an entry. When this returns, it outlives the process.
-
-        Raises:
-            OSError: The disk is full or broken.
-        """
-        content = dumps(entry)
-        record = _HEAD.pack(len(content), _fingerprint(content)) + content
+        """See `Journal.write`."""
+        record = _packed(entry)
         if os.write(self._file, record) != len(record):
             raise OSError(28, os.strerror(28))  # Whatever was in the way, it was no space.
 
     def close(self) -> None:
-        """No more entries."""
+        """See `Journal.close`."""
         os.close(self._file)
 
 
-def read(path: str) -> Past:
-    """What a journal tells; nothing if there is none. Also cuts off a record that was not written
-    to its end."""
+class StoreJournal:
+    """A journal in a store, as files that each hold some entries. That a task has finished is in
+    the store a second later; all else, and what came before it, when `write` returns."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        numbers = [int(name) for name in folder.sizes(_JOURNAL)]
+        self._next = max(numbers, default=0) + 1
+        self._entries: list[bytes] = []
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def write(self, entry: Entry) -> None:
+        """See `Journal.write`."""
+        if self._error is not None:
+            raise self._error
+        with self._lock:
+            self._entries.append(_packed(entry))
+        if not isinstance(entry, Finished):
+            self._flush()
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        self._done.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._done.wait(_FLUSHED) and self._error is None:
+            try:
+                self._flush()
+            except Exception as error:
+                self._error = error
+
+    def _flush(self) -> None:
+        with self._lock:
+            if self._entries:
+                name = f"{_JOURNAL}/{self._next:08}"
+                self._folder.write(name, b"".join(self._entries))
+                self._entries.clear()
+                self._next += 1
+
+
+def open_journal(folder: Folder) -> Journal:
+    """Goes on with the journal in a folder, or begins one."""
+    if folder.store is not None:
+        return StoreJournal(folder)
+    return FileJournal(folder.path(_JOURNAL))
+
+
+def read_journal(folder: Folder) -> Past:
+    """What the journal in a folder tells; nothing if there is none. Also cuts off a record that was
+    not written to its end."""
     past = Past()
+    if folder.store is not None:
+        sizes = sorted(folder.sizes(_JOURNAL).items())
+        files = at_once(lambda file: folder.read(f"{_JOURNAL}/{file[0]}", 0, file[1]), sizes)
+        for content in files:
+            for entry, _ in _entries(content):
+                past.add(entry)
+        return past
+    path = folder.path(_JOURNAL)
     whole = 0
     with suppress(FileNotFoundError):
         with open(path, "rb") as file:
@@ -120,6 +195,11 @@ def read(path: str) -> Past:
             whole = end
         os.truncate(path, whole)
     return past
+
+
+def _packed(entry: Entry) -> bytes:
+    content = dumps(entry)
+    return _HEAD.pack(len(content), _fingerprint(content)) + content
 
 
 def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:

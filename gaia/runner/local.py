@@ -1,59 +1,25 @@
 """LocalRunner: all cores of this machine."""
 
-import math
 import os
-import signal
-import sys
-import textwrap
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
-import attrs
-
-from gaia.errors import GaiaError, PipelineError
-from gaia.io.destination import REPORT, Destination, LocalDestination, StoreDestination, own_file
-from gaia.io.stores import join, local_path, store_of, url_of
-from gaia.pipeline.pipeline import Pipeline
-from gaia.pipeline.plan import Plan
-from gaia.runner import scheduler
-from gaia.runner.attempts import Attempts
-from gaia.runner.columns import Rows
+from gaia.errors import PipelineError
 from gaia.runner.engine import Engine, InlineEngine
-from gaia.runner.explanation import Means, explanation
-from gaia.runner.failure import Terminated
-from gaia.runner.inputs import Part, Slice
+from gaia.runner.explanation import Means
+from gaia.runner.inputs import Slice
 from gaia.runner.memory import default_memory, least_memory, parse_size, shown
 from gaia.runner.overrides import overridable
 from gaia.runner.processes import ProcessEngine
-from gaia.runner.profile import table
-from gaia.runner.progress import Progress, TerminalDisplay, choose
-from gaia.runner.result import RunResult, Table
-from gaia.runner.status import Listener, Status
-from gaia.runner.task import Source, Task
+from gaia.runner.runner import Runner, parts_of, sources_of
+from gaia.runner.task import Task
 
 # Jobs below these sizes end before worker processes would have started.
 _SMALL_BYTES = 1 << 20
 _SMALL_RECORDS = 10_000
-# A compressed file from this size on is worth a word if it cannot be split.
-_LONG_BYTES = 256 << 20
 
 
-@attrs.frozen
-class _Planned:
-    """What a run does: its tasks that read, whether in this process, and in how many bytes."""
-
-    plan: Plan
-    reads: dict[str, list[Task]]
-    inline: bool
-    workers: int
-    memory: int
-
-
-class LocalRunner:
+class LocalRunner(Runner):
     """Runs pipelines on this machine.
 
     Args:
@@ -133,164 +99,35 @@ class LocalRunner:
     ) -> None:
         if workers is not None and workers < 0:
             raise PipelineError(f"expected a number of workers, 0 or more, got {workers}")
-        if type(max_attempts) is not int or max_attempts < 1:
-            raise PipelineError(f"expected max_attempts of 1 or more, got {max_attempts!r}")
-        if task_timeout is not None:
-            if type(task_timeout) not in (int, float) or not 0 < task_timeout < math.inf:
-                raise PipelineError(
-                    f"expected task_timeout in seconds, above 0, got {task_timeout!r}"
-                )
-            if workers == 0:
-                raise PipelineError(
-                    "expected worker processes, which can be ended, for task_timeout, got workers=0"
-                )
-        if http_port is not None and (type(http_port) is not int or not 0 <= http_port < 1 << 16):
-            raise PipelineError(f"expected http_port from 0 to 65535, got {http_port!r}")
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
-        dest = os.fspath(dest_dir)
-        self._store = store_of(dest, storage_options, filesystem)
-        self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
-        self.scratch_dir = None if scratch_dir is None else local_path(os.fspath(scratch_dir))
-        self.workers = workers
-        self.attempts = Attempts(max_attempts, task_timeout)
-        self.resume = resume
-        self.verify = verify
-        self.profile = profile
-        self.progress = progress
-        self.memory = None if memory is None else parse_size(memory)
-        self.http_port = http_port
-        self.http_host = http_host
-        self.limit = limit
-        self._explains = explain
-
-    def explain(self, pipeline: Pipeline) -> str:
-        """The plan as text, with the sizes of the inputs, the numbers of tasks, and the memory that
-        each stage takes. Runs and writes nothing.
-
-        Raises:
-            PipelineError, InputError: As `run`.
-
-        >>> import gaia
-        >>> pipeline = gaia.Pipeline("squares")
-        >>> numbers = pipeline.from_records(range(5), name="numbers")
-        >>> _ = numbers.write("numbers", gaia.TXT).with_mod_n_sharding(2)
-        >>> print(gaia.LocalRunner("/data/out", memory="1GB").explain(pipeline))
-        pipeline squares: 1 stage, 1 table
-          into /data/out, by this process alone, with 1.0 GB of memory
-        <BLANKLINE>
-        stage 1: numbers
-          input: 5 records, in 5 tasks
-          memory: at most 175 MB, and what your code keeps
-          read numbers: 5 records -> int
-            write numbers: txt, 2 shards by record
-        """
-        planned = self._planned(pipeline)
-        workers = 0 if planned.inline else planned.workers
-        means = Means(self.dest_dir, workers, planned.memory, self.limit)
-        return explanation(planned.plan, planned.reads, means)
-
-    def run(self, pipeline: Pipeline) -> RunResult:
-        """Runs all stages and returns the tables.
-
-        Ctrl-C and SIGTERM stop all workers; tables that were not finished are not written.
-
-        Raises:
-            PipelineError: The graph is not complete.
-            InputError: An input is missing or damaged.
-            OutputError: The destination cannot be written.
-            StepError: User code raised.
-            WorkerError: Worker processes died, or took too long.
-            SystemExit: The plan was printed, because of `explain=True`.
-        """
-        if self._explains:
-            print(self.explain(pipeline))
-            raise SystemExit(0)
-        begin = time.perf_counter()
-        planned = self._planned(pipeline)
-        plan, reads = planned.plan, planned.reads
-        place: Destination = LocalDestination(self.dest_dir, self.scratch_dir)
-        if self._store is not None:
-            place = StoreDestination(self.dest_dir, self._store, self.scratch_dir)
-        scheduler.prepare(plan, reads, place)
-        _warn_of_long_reads(reads, planned.workers)
-        try:
-            with _terminating():
-                display = choose() if self.progress else None
-                drawn = isinstance(display, TerminalDisplay)
-                engine: Engine = (
-                    InlineEngine() if planned.inline else ProcessEngine(planned.workers, drawn)
-                )
-                settings = scheduler.Settings(
-                    self.attempts, planned.memory, self.resume, self.verify, self.profile
-                )
-                listeners: list[Listener] = [] if display is None else [Progress(display)]
-                report = own_file(self.dest_dir, REPORT)
-                given = self._shown(engine.workers, planned.memory)
-                status = Status(plan, given, listeners, report=report)
-                with closing(engine), self._live(status):
-                    progress = scheduler.execute(plan, reads, engine, place, settings, status)
-        except GaiaError as error:
-            raise error.with_traceback(None) from None
-        except KeyboardInterrupt as stop:
-            stop.args = ("the run was stopped; the tables of unfinished stages are as they were",)
-            raise stop.with_traceback(None) from None
-        if told := status.profile():
-            print(*table(told), sep="\n", file=sys.stderr)
-        _warn_of_parse_errors(progress)
-        _warn_of_skipped(progress)
-        types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
-        return RunResult(
-            tables={
-                name: Table(join(self.dest_dir, name), types[name], manifest, self._store)
-                for name, manifest in progress.manifests.items()
-            },
-            counters=progress.counters,
-            freq_maps=progress.freq_maps,
-            elapsed=time.perf_counter() - begin,
-            report=report,
+        super().__init__(
+            dest_dir,
+            scratch_dir=scratch_dir,
+            storage_options=storage_options,
+            filesystem=filesystem,
+            resume=resume,
+            verify=verify,
+            max_attempts=max_attempts,
+            task_timeout=task_timeout,
+            profile=profile,
+            progress=progress,
+            limit=limit,
+            explain=explain,
+            http_port=http_port,
+            http_host=http_host,
         )
+        if task_timeout is not None and workers == 0:
+            raise PipelineError(
+                "expected worker processes, which can be ended, for task_timeout, got workers=0"
+            )
+        self.workers = workers
+        self.memory = None if memory is None else parse_size(memory)
 
-    @contextmanager
-    def _live(self, status: Status) -> Iterator[None]:
-        """Serves the live page, if there is to be one. Workers are there by now: beside a second
-        thread they could not be forked."""
-        if self.http_port is None:
-            yield
-            return
-        from gaia.runner.live import LivePage
+    def _workers(self) -> int:
+        return self.workers or cores()
 
-        live = LivePage(self.http_host, self.http_port)
-        status.listeners.append(live)
-        live.start(status)
-        try:
-            yield
-        finally:
-            live.close()
-
-    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
-        """The settings, for the run's record."""
-        return {
-            "runner": type(self).__name__,
-            "dest_dir": self.dest_dir,
-            "workers": workers,
-            "memory": memory,
-            "scratch_dir": self.scratch_dir,
-            "resume": self.resume,
-            "verify": self.verify,
-            "profile": self.profile,
-            "limit": self.limit,
-            **attrs.asdict(self.attempts),
-        }
-
-    def _planned(self, pipeline: Pipeline) -> _Planned:
-        """What is to be done, and by how many; reads the inputs' names and sizes alone."""
-        plan = pipeline.plan()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        workers = self.workers or cores or os.cpu_count() or 1
-        reads = scheduler.plan_reads(plan, workers, self.verify, self.limit)
-        stores = {self._store, *(part.file.store for part in _parts(reads))}
-        alone = any(store is not None and store.in_process for store in stores)
+    def _means(
+        self, workers: int, reads: dict[str, list[Task]], alone: bool
+    ) -> tuple[Callable[[bool], Engine], Means]:
         timed = self.attempts.task_timeout is not None
         if alone and (self.workers or timed):
             got = f"workers={self.workers}" if self.workers else "task_timeout"
@@ -299,8 +136,12 @@ class LocalRunner:
                 f"{got}"
             )
         few = self.workers is None and not timed and _is_small(reads)
-        inline = alone or self.workers == 0 or few
-        return _Planned(plan, reads, inline, workers, self._memory(1 if inline else workers))
+        if alone or self.workers == 0 or few:
+            return (lambda drawn: InlineEngine()), Means(
+                self.dest_dir, 0, self._memory(1), self.limit
+            )
+        means = Means(self.dest_dir, workers, self._memory(workers), self.limit)
+        return (lambda drawn: ProcessEngine(workers, drawn)), means
 
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
@@ -314,79 +155,16 @@ class LocalRunner:
         return self.memory
 
 
-def _sources(reads: dict[str, list[Task]]) -> list[Source]:
-    return [source for tasks in reads.values() for task in tasks for source in task.inputs]
-
-
-def _parts(reads: dict[str, list[Task]]) -> list[Part | Rows]:
-    files = [source for source in _sources(reads) if not isinstance(source, Slice)]
-    return [part for source in files for part in source.parts]
+def cores() -> int:
+    """How many cores of this machine are ours."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_small(reads: dict[str, list[Task]]) -> bool:
-    slices = [source for source in _sources(reads) if isinstance(source, Slice)]
-    sizes = {part.path: part.file.size for part in _parts(reads)}
+    slices = [source for source in sources_of(reads) if isinstance(source, Slice)]
+    sizes = {part.path: part.file.size for part in parts_of(reads)}
     known = sum(size or 0 for size in sizes.values())
     records = sum(len(source.records) for source in slices)
     return known <= _SMALL_BYTES and records <= _SMALL_RECORDS and None not in sizes.values()
-
-
-def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
-    """Tells of files that keep one worker busy when the others have long been done."""
-    tasks = [task for tasks in reads.values() for task in tasks]
-    total = sum(task.weight for task in tasks)
-    for task in tasks:
-        files = [source for source in task.inputs if not isinstance(source, Slice)]
-        parts = [part for source in files for part in source.parts]
-        if len(parts) != 1 or isinstance(parts[0], Rows) or task.weight * workers <= total:
-            continue
-        part = parts[0]
-        size = part.file.size or 0
-        if part.end is None and size >= _LONG_BYTES:
-            print(
-                f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
-                "which a single worker has to read while the others wait; recompress it with pzstd "
-                "or bgzip, whose files are read in parts, or cut it into several files",
-                file=sys.stderr,
-            )
-
-
-def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
-    for stage in progress.stages:
-        count = stage.counters.get("parse-errors", 0)
-        if not count:
-            continue
-        read = stage.counters.get(f"map-input-{stage.name}")
-        of = "" if read is None else f" ({read} were read)"
-        print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
-        for error in stage.parse_errors:
-            file = error.file or "records of the plan"
-            print(f"  {file}, position {error.position}: {error.message}", file=sys.stderr)
-
-
-def _warn_of_skipped(progress: scheduler.Progress) -> None:
-    for stage in progress.stages:
-        for step, skipped in stage.skipped.items():
-            print(
-                f"gaia: {step}: records that failed and were left out: {skipped.count}; the last:\n"
-                + textwrap.indent(skipped.last, "  "),
-                file=sys.stderr,
-            )
-
-
-@contextmanager
-def _terminating() -> Iterator[None]:
-    """Turns SIGTERM into `SystemExit`, so that workers and unfinished files are cleaned up."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

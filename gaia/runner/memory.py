@@ -87,6 +87,11 @@ def share_of(total: int, workers: int) -> int:
     return max(_PROCESS + _LEAST, (total - _PROCESS) // workers)
 
 
+def total_memory(share: int, workers: int) -> int:
+    """The memory of a run of which each worker may use so much."""
+    return _PROCESS + workers * max(_PROCESS + _LEAST, share)
+
+
 def least_memory(workers: int) -> int:
     """Without this much, so many workers cannot keep within it."""
     return _PROCESS + workers * (_PROCESS + _LEAST)

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import shutil
 import sys
 import zlib
 from contextlib import suppress
@@ -12,8 +10,8 @@ import attrs
 import cloudpickle
 
 from gaia.errors import GaiaError
-from gaia.io.bundle import Bundle
 from gaia.io.destination import Destination
+from gaia.io.folder import Folder
 from gaia.io.manifest import read_manifest
 from gaia.pipeline.plan import Stage
 from gaia.pipeline.travel import dumps
@@ -22,15 +20,13 @@ from gaia.runner.identity import Identity
 from gaia.runner.journal import Began, Committed, Finished, Journal, Past
 from gaia.runner.task import Task, TaskReport
 
-_JOURNAL = "journal"
-
 
 @attrs.define
 class Resume:
     """The journal of this run, and what an earlier one has left, if it is to be used."""
 
     place: Destination
-    work: str
+    work: Folder
     past: Past
     kept: Journal
     resuming: bool
@@ -71,27 +67,32 @@ class Resume:
         """Begins a stage, or goes on with it.
 
         Returns:
-            Its tasks, the reports of those that have finished, and the folder of all bundles.
+            Its tasks, the reports of those that have finished, and the folder of all bundles, by
+            its name in `work`.
         """
         half = self.past.half.get(stage.name) if self.resuming else None
         if half is not None:
             difference = half.began.identity.difference(identity)
-            if not difference and os.path.isdir(half.began.folder):
+            if not difference and self.work.exists(half.began.folder):
                 return self._go_on(half.began, list(half.reports.values()))
             self.say(f"`{stage.name}` is done anew: {difference or 'its files'} has changed")
-        os.makedirs(folder)
+        self.work.make(folder)
         self.kept.write(Began(stage.name, identity, tasks, folder))
         return tasks, [], folder
 
     def _go_on(
         self, began: Began, reports: list[TaskReport]
     ) -> tuple[list[Task], list[TaskReport], str]:
-        whole = [report for report in reports if all(map(_is_whole, report.bundles))]
-        kept = {os.path.dirname(bundle.path) for report in whole for bundle in report.bundles}
-        for name in os.listdir(began.folder):
-            path = os.path.join(began.folder, name)
-            if path not in kept:
-                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        sizes = self.work.sizes(began.folder)
+        # A commit that was cut off may have made a bundle a shard, and written the seek table
+        # behind it. Without any record, there is no file.
+        whole = [
+            report
+            for report in reports
+            if all(sizes.get(bundle.name, 0) >= bundle.size for bundle in report.bundles)
+        ]
+        kept = {bundle.name.partition("/")[0] for report in whole for bundle in report.bundles}
+        self.work.clear(began.folder, kept)
         self.say(
             f"`{began.stage}`: {len(whole)} of {len(began.tasks)} tasks are finished, and skipped"
         )
@@ -118,19 +119,18 @@ class Resume:
         print(f"gaia: resume: {text}", file=sys.stderr)
 
 
-def open_resume(place: Destination, work: str, resuming: bool) -> Resume:
+def open_resume(place: Destination, work: Folder, resuming: bool) -> Resume:
     """Reads what an earlier run has left, if this one is to go on with it."""
-    path = os.path.join(work, _JOURNAL)
     past = Past()
     if resuming:
         for committed in _last_run(place):
             past.add(committed)
-        later = journal.read(path)
+        later = journal.read_journal(work)
         past.committed.update(later.committed)
         past.half = later.half
         if not past.committed and not past.half:
             print(f"gaia: resume: there is nothing to go on with in {place.url}", file=sys.stderr)
-    return Resume(place, work, past, Journal(path), resuming)
+    return Resume(place, work, past, journal.open_journal(work), resuming)
 
 
 def _last_run(place: Destination) -> list[Committed]:
@@ -143,11 +143,3 @@ def _last_run(place: Destination) -> list[Committed]:
         )
         return found
     return []
-
-
-def _is_whole(bundle: Bundle) -> bool:
-    # A commit that was cut off may have made it a shard, and written the seek table behind it.
-    try:
-        return os.path.getsize(bundle.path) >= bundle.size
-    except FileNotFoundError:
-        return bundle.size == 0

@@ -1,19 +1,20 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
 import os
-import shutil
 import sys
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
-from gaia.errors import GaiaError, InputError, OutputError, WorkerError
-from gaia.io.bundle import Frame
-from gaia.io.commit import Layout, ShardJob, make_shards
+from gaia.errors import GaiaError, InputError, OutputError
+from gaia.io.bundle import Bundle
+from gaia.io.commit import Layout
 from gaia.io.destination import Destination
+from gaia.io.folder import Folder
+from gaia.io.grouped import Shipped
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.io.stores import explain
 from gaia.pipeline.graph import Format
@@ -22,7 +23,7 @@ from gaia.pipeline.plan import Plan, Stage, Table
 from gaia.pipeline.records import describe
 from gaia.runner.attempts import Attempts, run_all
 from gaia.runner.columns import ends
-from gaia.runner.engine import Death, Engine
+from gaia.runner.engine import Engine
 from gaia.runner.identity import Identity, identity_of
 from gaia.runner.inputs import Slice
 from gaia.runner.journal import Committed
@@ -30,16 +31,14 @@ from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.report import leave, leave_failed
 from gaia.runner.resume import Resume, open_resume
+from gaia.runner.shuffle import LocalShuffle, Shuffle
 from gaia.runner.skew import hottest_keys
-from gaia.runner.skips import Skipped, added, forgiving
+from gaia.runner.skips import Skipped
 from gaia.runner.splits import join_tasks, read_tasks
 from gaia.runner.status import Status
-from gaia.runner.task import ParseError, Setup, Task, TaskReport
+from gaia.runner.tally import Tally
+from gaia.runner.task import ParseError, Setup, Task
 from gaia.runner.watch import CommitWatch, StageWatch
-
-X = TypeVar("X")
-
-_SHOWN_ERRORS = 5
 
 
 @attrs.frozen
@@ -67,13 +66,15 @@ class Progress:
 @attrs.frozen
 class Settings:
     """How a run is done: how often tasks are tried, in how many bytes, whether it goes on with what
-    an earlier one has left, and whether the checksums of shards are verified before they are
-    read; whether tasks are profiled. Without `report` it leaves nothing but its tables."""
+    an earlier one has left, whether the checksums of shards are verified before they are read, how
+    shards are put together, and whether tasks are profiled. Without `report` it leaves nothing but
+    its tables."""
 
     attempts: Attempts
     memory: int
     resume: bool = False
     verify: bool = False
+    shuffle: Shuffle = attrs.field(factory=LocalShuffle)
     profile: bool = False
     report: bool = True
 
@@ -237,35 +238,33 @@ class _Execution:
         if tasks is None:
             sources = {name: self.place.source(name) for name in progress.manifests}
             tasks = join_tasks(stage, progress.manifests, sources, self.settings.verify)
-        folder = os.path.join(self.resume.work, f"{number:03}-{os.urandom(3).hex()}")
+        folder = f"{number:03}-{os.urandom(3).hex()}"
         tasks, reports, folder = self.resume.begin(stage, identity, tasks, folder)
+        bundles = self.resume.work.below(folder)
         setup = Setup(
             # The source stays here: it may be large, and tasks carry their parts of it.
             stage=attrs.evolve(stage, source=None),
             run=Run(self.plan.pipeline, progress.freq_maps.copy(), progress.counters.copy()),
-            folder=folder,
+            folder=bundles.url,
             budget=budget_of(self.settings.memory, self.engine.workers, len(list(stage.tables()))),
+            shipping=self.settings.shuffle.shipping(bundles),
             profile=self.settings.profile,
         )
         finished = {report.task for report in reports}
         left = [task for task in tasks if task.number not in finished]
         self.status.stage_began(number, tasks, reports)
         attempts = self.settings.attempts
+        tally = Tally(deque(sorted(task.number for task in tasks)))
+        for report in reports:
+            tally.add(report)
         for report in run_all(self.engine, setup, left, attempts, self.watch(stage, number)):
             self.resume.task_done(stage, report)
             self.status.task_done(number, report)
-            reports.append(report)
-        reports.sort(key=lambda report: report.task)
-        counters: Counter[str] = Counter()
-        freq_maps: dict[str, Counter[Any]] = defaultdict(Counter)
-        skipped: dict[str, Skipped] = {}
-        for report in reports:
-            counters.update(report.counters)
-            skipped = added(skipped, report.skipped, forgiving(stage))
-            for name, counts in report.freq_maps.items():
-                freq_maps[name].update(counts)
+            tally.add(report)
+        skipped = tally.skipped(stage)
+        counters, freq_maps = dict(tally.counters), dict(tally.freq_maps)
         made = {
-            table.name: self.commit(table, number, reports, dict(counters))
+            table.name: self.commit(table, number, tally.bundles(table.name), bundles, counters)
             for table in stage.tables()
         }
         for name, manifest in made.items():
@@ -273,19 +272,18 @@ class _Execution:
         for table in stage.tables():
             hot = hottest_keys(table, made[table.name], *self.place.source(table.name))
             self.status.keys_found(table.name, hot)
-        errors = [error for report in reports for error in report.parse_errors]
         record = StageRecord(
             name=stage.name,
             tasks=len(tasks),
             elapsed=time.perf_counter() - begin,
-            counters=dict(counters),
-            parse_errors=tuple(errors[:_SHOWN_ERRORS]),
+            counters=counters,
+            parse_errors=tally.parse_errors(),
             skipped=skipped,
         )
-        committed = Committed(stage.name, identity, made, dict(counters), dict(freq_maps), record)
+        committed = Committed(stage.name, identity, made, counters, freq_maps, record)
         self.resume.stage_done(committed)
         # Until then, a run that goes on with this one would have to make them anew.
-        shutil.rmtree(folder)
+        self.resume.work.remove(folder)
         return committed
 
     def watch(self, stage: Stage, number: int) -> StageWatch:
@@ -298,12 +296,16 @@ class _Execution:
         return StageWatch(self.status, number, advice, share, memory)
 
     def commit(
-        self, table: Table, number: int, reports: list[TaskReport], counters: dict[str, int]
+        self,
+        table: Table,
+        number: int,
+        own: Sequence[Bundle | Shipped],
+        bundles: Folder,
+        counters: dict[str, int],
     ) -> Manifest:
         """Turns the bundles of a stage's tasks into a table that nobody sees yet."""
         folder, upload = self.place.begin(table.name, keep=table.name in self.joined)
-        bundles = (bundle for report in reports for bundle in report.bundles)
-        head, tail = ends(table, (b for b in bundles if b.table == table.name))
+        head, tail = ends(table, own)
         layout = Layout(
             table=table.name,
             folder=folder,
@@ -317,10 +319,20 @@ class _Execution:
             parquet=table.format is Format.PARQUET,
             upload=upload,
         )
-        jobs = _shard_jobs(table, reports)
-        self.status.committing(number, len(jobs))
-        batches = deque(_batches(jobs, 4 * self.engine.workers))
-        shards = sorted(self._made(layout, number, batches), key=_by_key)
+        made = self.settings.shuffle.shards(
+            self.engine,
+            layout,
+            own,
+            bundles,
+            self.settings.attempts.max_attempts,
+            CommitWatch(self.status),
+            lambda count: self.status.committing(number, count),
+        )
+        shards: list[Shard] = []
+        for some in made:
+            shards += some
+            self.status.shards_made(number, len(some))
+        shards.sort(key=_by_key)
         manifest = Manifest(
             table=table.name,
             format=table.format.value,
@@ -332,53 +344,6 @@ class _Execution:
         write_counters(folder, counters)
         write_manifest(folder, manifest)
         return manifest
-
-    def _made(
-        self, layout: Layout, number: int, batches: deque[tuple[ShardJob, ...]]
-    ) -> Iterator[Shard]:
-        """Makes the shards of a table; those of a batch again if its worker dies."""
-        watch = CommitWatch(self.status)
-        for batch, outcome in self.engine.map(make_shards, layout, batches, None, watch):
-            if not isinstance(outcome, Death):
-                self.status.shards_made(number, len(outcome))
-                yield from outcome
-                continue
-            attempt = batch[0].attempt
-            if attempt == self.settings.attempts.max_attempts:
-                raise WorkerError(
-                    f"table `{layout.table}`: a worker process that put shards together "
-                    f"{outcome.how}"
-                )
-            batches.append(tuple(attrs.evolve(job, attempt=attempt + 1) for job in batch))
-
-
-def _shard_jobs(table: Table, reports: list[TaskReport]) -> list[ShardJob]:
-    frames: dict[int | str, list[Frame]] = {}
-    if table.shards is not None:
-        frames = {number: [] for number in range(table.shards)}
-    # The bundles that hold a single shard can become that shard's file as they are.
-    alone: set[str] = set()
-    for report in reports:
-        for bundle in report.bundles:
-            if bundle.table != table.name:
-                continue
-            found = bundle.frames()
-            if len(found) == 1:
-                alone.add(bundle.path)
-            for key, shard_frames in found.items():
-                frames.setdefault(key, []).extend(shard_frames)
-    jobs = []
-    for key, shard_frames in frames.items():
-        paths = {frame.path for frame in shard_frames}
-        whole = paths.pop() if len(paths) == 1 else None
-        jobs.append(ShardJob(key, tuple(shard_frames), whole if whole in alone else None))
-    return jobs
-
-
-def _batches(items: list[X], count: int) -> Iterator[tuple[X, ...]]:
-    size = max(1, -(-len(items) // count))
-    for start in range(0, len(items), size):
-        yield tuple(items[start : start + size])
 
 
 def _by_key(shard: Shard) -> tuple[int, str]:

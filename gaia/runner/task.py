@@ -18,6 +18,8 @@ from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
 from gaia.io.bundle import Bundle
 from gaia.io.files import reason
+from gaia.io.grouped import Shipped
+from gaia.io.shipping import Shipping
 from gaia.pipeline.aggregates import field_numbers, fields_of
 from gaia.pipeline.graph import Call, Custom, Format, ModN
 from gaia.pipeline.native import NativeJoiner, NativeMapper
@@ -61,12 +63,14 @@ class Task:
 @attrs.frozen
 class Setup:
     """What all tasks of a stage share. `folder` is where they leave their bundles, and what does
-    not fit into the `budget`. With `profile`, tasks tell where they spend their time."""
+    not fit into the `budget`; with `shipping`, they have folders of their own, and ship them.
+    With `profile`, tasks tell where they spend their time."""
 
     stage: Stage
     run: Run
     folder: str
     budget: Budget
+    shipping: Shipping | None = None
     profile: bool = False
 
     def folder_of(self, task: Task) -> str:
@@ -90,7 +94,7 @@ class TaskReport:
 
     task: int
     read: int
-    bundles: tuple[Bundle, ...]
+    bundles: tuple[Bundle | Shipped, ...]
     counters: dict[str, int]
     freq_maps: dict[str, Counter[Any]]
     parse_errors: tuple[ParseError, ...]

@@ -42,7 +42,7 @@ def serve(connection: Connection, dump: int, progress: int) -> None:
         except EOFError:
             return
         if kind == "shared":
-            function, shared, timeout = cloudpickle.loads(payload)
+            function, shared, timeout = _loaded(payload)
             continue
         if timeout is not None:
             faulthandler.dump_traceback_later(timeout, exit=True, file=dump)
@@ -56,6 +56,21 @@ def serve(connection: Connection, dump: int, progress: int) -> None:
             faulthandler.cancel_dump_traceback_later()
         flush()
         connection.send_bytes(_packed(answer))
+
+
+def _loaded(payload: bytes) -> Any:
+    try:
+        return cloudpickle.loads(payload)
+    except Exception as error:
+        why = (
+            f"a worker cannot load the pipeline's code: {type(error).__name__}: {error}; what it "
+            "imports has to be there wherever workers run"
+        )
+    return _refuse, WorkerError(why), None
+
+
+def _refuse(error: WorkerError, item: Any) -> Any:
+    raise error
 
 
 def flush() -> None:

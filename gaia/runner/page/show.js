@@ -33,7 +33,9 @@ function seconds(s) {
 function percent(part, whole) {
   if (!whole) return NONE;
   const share = (100 * part) / whole;
-  return `${share >= 9.95 || share === 0 ? Math.floor(share) : share.toFixed(1)}\u00a0%`;
+  // All is only said of all.
+  const rounded = part < whole ? Math.min(99, Math.round(share)) : Math.round(share);
+  return `${share >= 9.95 || share === 0 ? rounded : share.toFixed(1)}\u00a0%`;
 }
 
 function made(space, name, attributes, children) {
