@@ -85,7 +85,7 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--address`, `--max_tasks`, `--http_port`, `--http_host`, `--limit`, `--no_progress`,
+    `--http_port`, `--http_host`, `--address`, `--max_tasks`, `--limit`, `--no_progress`,
     `--profile`, `--explain` and `--runner`. Without them, the runner's own defaults hold.
 
     Args:
