@@ -326,7 +326,14 @@ def _size(folder: str, name: str) -> int:
     )
 
 
-JOBS = ((4_000, 1_000), (40_000, 1_000), (40_000, 10_000), (400_000, 1_000), (400_000, 10_000))
+# Tasks, shards, and MB of a bundle.
+JOBS = (
+    (4_000, 1_000, 250),
+    (40_000, 1_000, 250),
+    (40_000, 10_000, 250),
+    (40_000, 10_000, 1),
+    (400_000, 10_000, 250),
+)
 _STEPS = {
     "ship_task": "tasks",
     "merge_bundles": "merging",
@@ -366,7 +373,8 @@ def _requests(found: dict[str, Any]) -> Iterator[str]:
     for kind, shown in _STEPS.items():
         if kind in found["requests"]:
             of = found["requests"][kind]
-            cells = [f"{found['tasks']:,}", f"{found['shards']:,}", shown]
+            size = found["bundle_bytes"] / 1e6
+            cells = [f"{found['tasks']:,}", f"{found['shards']:,}", f"{size:,.0f}", shown]
             cells += [f"{of['reads']:,}", f"{of['writes']:,}"]
             cells += [f"{of['read'] / 1e12:,.2f}", f"{of['written'] / 1e12:,.2f}"]
             yield f"| {' | '.join(cells)} |"
@@ -375,7 +383,6 @@ def _requests(found: dict[str, Any]) -> Iterator[str]:
 def main() -> None:
     """Prints two tables; every job has a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--bundle", type=int, default=250, help="MB of a task's bundle")
     parser.add_argument("--one", nargs=3, type=int, metavar=("TASKS", "SHARDS", "MB"))
     given = parser.parse_args()
     if given.one:
@@ -384,14 +391,14 @@ def main() -> None:
         return
     print(f"| {' | '.join(_HEADS.values())} |\n|{' ---: |' * len(_HEADS)}", flush=True)
     requests: list[str] = []
-    for tasks, shards in JOBS:
-        command = [sys.executable, __file__, "--one", str(tasks), str(shards), str(given.bundle)]
+    for job_of in JOBS:
+        command = [sys.executable, __file__, "--one", *map(str, job_of)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
         print(_row(found), flush=True)
         requests += _requests(found)
-    print("\n| tasks | shards | step | reads | writes | read, TB | written, TB |")
-    print("| ---: | ---: | :--- | ---: | ---: | ---: | ---: |")
+    print("\n| tasks | shards | bundle, MB | step | reads | writes | read, TB | written, TB |")
+    print("| ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: |")
     print("\n".join(requests))
 
 
