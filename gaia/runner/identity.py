@@ -220,7 +220,9 @@ class _Content:
 
     def _enum(self, cls: enum.EnumMeta) -> bytes:
         """Its members, and what the user has defined; the rest is made of these by Python."""
-        members = [(name, cls.__members__[name].value) for name in cls.__members__]
+        members: list[tuple[str, Any]] = [
+            (name, cls.__members__[name].value) for name in cls.__members__
+        ]
         own = {name: value for name, value in vars(cls).items() if type(value) in _WRITTEN}
         return self.of((cls.__qualname__, cls.__bases__, members, own))
 
