@@ -3,6 +3,9 @@
 import re
 from typing import Any
 
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
 import gaia
 
 project = "Gaia"
@@ -39,8 +42,26 @@ copybutton_here_doc_delimiter = "END"
 
 
 def setup(app: Any) -> None:
+    app.add_transform(Twins)
     app.connect("autodoc-process-docstring", code_as_it_stands)
     app.connect("autodoc-process-signature", no_constructor)
+
+
+class Twins(SphinxTransform):
+    """A picture `name-light.png` has a twin `name-dark.png`, which dark pages show in its place."""
+
+    # Before Sphinx collects the pictures.
+    default_priority = 500
+
+    def apply(self, **kwargs: Any) -> None:
+        for light in list(self.document.findall(nodes.image)):
+            name, end, _ = light["uri"].partition("-light.png")
+            if end:
+                dark = light.deepcopy()
+                dark["uri"] = f"{name}-dark.png"
+                light["classes"].append("only-light")
+                dark["classes"].append("only-dark")
+                light.parent.insert(light.parent.index(light) + 1, dark)
 
 
 def code_as_it_stands(

@@ -85,8 +85,8 @@ def arg_parser(
 
     `runner_from_args` makes the runner of what was parsed. Flags are `--dest_dir`, `--workers`,
     `--memory`, `--scratch_dir`, `--resume`, `--verify`, `--max_attempts`, `--task_timeout`,
-    `--address`, `--max_tasks`, `--limit`, `--no_progress`, `--profile`, `--explain` and
-    `--runner`. Without them, the runner's own defaults hold.
+    `--http_port`, `--http_host`, `--address`, `--max_tasks`, `--limit`, `--no_progress`,
+    `--profile`, `--explain` and `--runner`. Without them, the runner's own defaults hold.
 
     Args:
         description: What `--help` tells first, such as the script's `__doc__`.

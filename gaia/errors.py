@@ -13,9 +13,12 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Frames of it stand between those of this package where a context manager is entered.
+_CONTEXTS = contextmanager.__code__.co_filename
 
 
 class GaiaError(Exception):
@@ -76,7 +79,7 @@ def is_own_file(path: str) -> bool:
 def caller() -> str:
     """`file:line` of the innermost frame outside this package: where the user called it."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_gaias(frame):
+    while frame is not None and (is_gaias(frame) or frame.f_code.co_filename == _CONTEXTS):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "<unknown>"
 

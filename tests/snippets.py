@@ -28,7 +28,7 @@ from typing import Any
 import attrs
 from markdown_it import MarkdownIt
 
-NO_CODE = ("text", "json", "toml", "{toctree}", "{include}", "{eval-rst}")
+NO_CODE = ("text", "json", "toml", "yaml", "{toctree}", "{include}", "{eval-rst}")
 CODE = ("python", "output", "console")
 
 _CHECKER = doctest.OutputChecker()

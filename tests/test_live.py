@@ -120,6 +120,7 @@ def test_a_port_that_is_taken_is_told_before_anything_runs(tmp_path: Path) -> No
         with pytest.raises(gaia.PipelineError, match="Address already in use; choose") as caught:
             gaia.LocalRunner(tmp_path / "out", http_port=port).run(pipeline)
     assert str(caught.value).startswith(f"cannot listen on 127.0.0.1, port {port}, for the live")
+    assert f"  at {__file__}:" in str(caught.value)
     assert not called.exists()
     assert not (tmp_path / "out" / "out").exists()
 

@@ -8,9 +8,9 @@ from gaia.errors import GaiaError, users_part
 
 _NOTES = """\
 flags, behind the script, take the place of what it gives to its runners: --dest_dir, --workers,
---memory, --scratch_dir, --resume, --verify, --max_attempts, --task_timeout, --limit, --profile,
---explain and --runner. All other arguments are the script's, and so are all behind a --. The exit
-code is the script's."""
+--memory, --scratch_dir, --resume, --verify, --max_attempts, --task_timeout, --http_port,
+--http_host, --address, --max_tasks, --limit, --no_progress, --profile, --explain and --runner. All
+other arguments are the script's, and so are all behind a --. The exit code is the script's."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -92,8 +92,9 @@ class ExecutorRunner(ClusterRunner):
         task_memory: How much one task may use, as `"2GB"` or a number of bytes; by default its part
             of 70 % of what is free on this machine.
         scratch_dir: A folder of every worker for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
-            progress, limit, explain, http_port, http_host: As `LocalRunner` has them.
+        storage_options, filesystem, resume, verify: As `LocalRunner` has them.
+        max_attempts, task_timeout, profile, progress, limit: As `LocalRunner` has them.
+        explain, http_port, http_host: As `LocalRunner` has them.
 
     >>> import concurrent.futures, gaia, tempfile
     >>> pipeline = gaia.Pipeline("squares")

@@ -161,9 +161,11 @@ class RayRunner(ClusterRunner):
             `"memory"`, in bytes, that is how much a task may use; otherwise it is a processor's
             part of the smallest node's.
         scratch_dir: A folder on every node for temporary files; by default the system's.
-        storage_options, filesystem, resume, verify, max_attempts, task_timeout, profile,
-            progress, limit, explain, http_port, http_host: As `LocalRunner` has them. A run can be
-            resumed from any machine.
+        storage_options, filesystem, resume, verify: As `LocalRunner` has them.
+        max_attempts, task_timeout, profile, progress, limit: As `LocalRunner` has them.
+        explain, http_port, http_host: As `LocalRunner` has them.
+
+    A run can be resumed from any machine.
 
     >>> gaia.RayRunner("gs://bucket/out", "auto").run(pipeline)  # doctest: +SKIP
     """

@@ -186,7 +186,8 @@ class RunResult:
     """What a run made and counted.
 
     `result[name]` is a table. A counter that nobody increased is 0, and a frequency map that
-    nobody filled is empty. `elapsed` is in seconds; `report` is the path of the run's own record.
+    nobody filled is empty. `elapsed` is in seconds; `report` is the path of the run's report, a
+    page for browsers.
     """
 
     tables: Mapping[str, Table[Any]]
