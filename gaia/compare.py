@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from gaia.io.tell import escaped
+
 # What differs from run to run, and tells nothing of how they were done.
 _INCIDENTAL = ("dest_dir", "resume")
 
@@ -197,7 +199,7 @@ def compare_lines(found: dict[str, Any], heading: Callable[[str], str] = str) ->
 
 
 def _head(run: dict[str, Any]) -> str:
-    return f"pipeline {printable(str(run['pipeline']))}: {run['phase'] or 'of unknown outcome'}"
+    return escaped(f"pipeline {run['pipeline']}: {run['phase'] or 'of unknown outcome'}")
 
 
 def _cells(both: dict[str, Any], shown: Callable[[Any], str]) -> tuple[str, str, str]:
@@ -213,7 +215,7 @@ def _cells(both: dict[str, Any], shown: Callable[[Any], str]) -> tuple[str, str,
 
 def _table_lines(rows: Iterable[Row], heading: Callable[[str], str]) -> Iterator[str]:
     """The rows below each other: labels to the left, cells to the right; a blank line before."""
-    rows = [attrs.evolve(row, label=printable(row.label)) for row in rows]
+    rows = [Row(escaped(row.label), tuple(map(escaped, row.cells))) for row in rows]
     with_cells = [row for row in rows if row.cells]
     wide = max((len(row.label) for row in with_cells), default=0)
     columns = zip(*(row.cells for row in with_cells), strict=True)
@@ -223,15 +225,6 @@ def _table_lines(rows: Iterable[Row], heading: Callable[[str], str]) -> Iterator
         cells = [f"{cell:>{width}}" for cell, width in zip(row.cells, widths, strict=False)]
         line = "  ".join([f"{row.label:{wide}}" if cells else row.label, *cells]).rstrip()
         yield line if row.label.startswith(" ") else heading(line)
-
-
-def printable(text: str) -> str:
-    r"""The text with what a terminal would act on escaped.
-
-    >>> printable("a\x1b[2J")
-    'a\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _when(started: float | None) -> str:

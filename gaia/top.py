@@ -1,7 +1,6 @@
 """`gaia top`: how far a run is, from its page."""
 
 import json
-import sys
 import time
 from http.client import HTTPException
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from gaia.io.destination import RECORD, own_file
+from gaia.io.tell import tell
 from gaia.runner.progress import Progress
 
 _EVERY = 0.5
@@ -25,6 +25,14 @@ def top(where: str) -> int:
         0 when the run has finished; 1 if it has failed, or there is none.
     """
     page = _page(where)
+    try:
+        return _top(page)
+    except (AttributeError, KeyError, TypeError):
+        tell(f"gaia: what {page} tells is not understood; is it of another version of Gaia?")
+        return 1
+
+
+def _top(page: str) -> int:
     shown = Progress(after=0.0)
     last: dict[str, Any] | None = None
     try:
@@ -35,7 +43,7 @@ def top(where: str) -> int:
                 last = _read(page)
             except (OSError, HTTPException, ValueError) as error:
                 if last is None:
-                    print(f"gaia: no run is shown at {page}: {error}", file=sys.stderr)
+                    tell(f"gaia: no run is shown at {page}: {error}")
                     return 1
                 # Its page ends with it; what it has left tells how.
                 last = _record(last) or last | {"phase": "gone"}
@@ -46,10 +54,10 @@ def top(where: str) -> int:
     if last["phase"] == "done":
         return 0
     if last["phase"] == "gone":
-        print(f"gaia: the run at {page} is gone, and has not finished", file=sys.stderr)
+        tell(f"gaia: the run at {page} is gone, and has not finished")
     else:
         why = last.get("errors") or [{"text": "it was stopped"}]
-        print(f"gaia: the run has failed: {why[-1]['text']}", file=sys.stderr)
+        tell(f"gaia: the run has failed: {why[-1]['text']}")
     return 1
 
 

@@ -1,6 +1,7 @@
 """Flags that scripts share: in a script of one's own, and added to any other."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -273,3 +274,11 @@ def test_an_error_names_the_line_of_the_script(tmp_path):
     assert ended.returncode == 1
     assert ended.stderr.endswith(f"got -1\n  at {script}:3\n")
     assert os.path.dirname(gaia.__file__) not in ended.stderr
+
+
+def test_the_reference_tells_of_all_flags() -> None:
+    told = set(re.findall(r"`(--[a-z_]+)`", gaia.arg_parser.__doc__ or ""))
+    group = gaia.arg_parser()._action_groups[-1]
+    assert told - {"--help"} == {
+        name for action in group._group_actions for name in action.option_strings
+    }

@@ -343,7 +343,7 @@ def test_a_large_file_that_cannot_be_cut_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "file"
-    monkeypatch.setattr("gaia.runner.local._LONG_BYTES", 1000)
+    monkeypatch.setattr("gaia.runner.runner._LONG_BYTES", 1000)
     for raw, told in ((bgzip(text(60_000)), ""), (gzip.compress(text(60_000)), "one gzip stream")):
         path.write_bytes(raw)
         read(path)

@@ -164,6 +164,7 @@ def test_one_run_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (None, "has no record of a run: there is no "),
         (b"{", "is no record of a run: "),
         (b"[]", "is no record of a run: it has no list of stages"),
+        (b'{"stages": [{}]}', "is no record of a run as this version of Gaia writes them"),
         (b"\xff\xfe", "is no record of a run: "),
     ],
 )

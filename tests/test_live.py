@@ -1,6 +1,7 @@
 """What the live page's server answers, and what it refuses."""
 
 import json
+import os
 import re
 import socket
 import urllib.error
@@ -12,6 +13,7 @@ import pytest
 from live_runs import LiveRun, live_run
 
 import gaia
+from gaia.runner.metrics import metrics
 
 
 def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
@@ -45,6 +47,15 @@ def values(metrics: str) -> dict[str, float]:
             r'gaia_[a-z_]+(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="[^"]*")*\})? \S+', line
         )
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_names_in_metrics_are_escaped() -> None:
+    names = {'a "b"\\c\nd': 1, os.fsdecode(b"caf\xe9"): 2}
+    run = {"pipeline": "p", "phase": "done", "elapsed": 1.5, "versions": {"gaia": "1"}}
+    text = metrics(run | {"stages": [], "tables": {}, "counters": names, "samples": []})
+    found = values(text.encode().decode())
+    assert found[r'gaia_counter{counter="a \"b\"\\c\nd"}'] == 1
+    assert found['gaia_counter{counter="caf?"}'] == 2
 
 
 def test_a_run_is_told_as_data(tmp_path: Path) -> None:

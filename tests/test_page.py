@@ -14,6 +14,7 @@ from live_runs import LiveRun, live_run
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import gaia
+from gaia.runner.page import page as gaia_page
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -87,6 +88,26 @@ def waits(page: Page, run: LiveRun) -> None:
     page.goto(run.url)
     shown = page.locator('[data-row="lines"]')
     expect(shown).to_contain_text("15 / 16")
+
+
+def test_a_long_run_tells_throughput_though_its_samples_are_rare(
+    page: Page, finished: Path, tmp_path: Path
+) -> None:
+    snapshot = record(finished)
+    stage = snapshot["stages"][0]
+    stage |= {"phase": "running", "bytes": 500 << 20, "bytes_read": 200 << 20, "ended": None}
+    rest = [one | {"bytes_read": 0, "phase": "waiting"} for one in snapshot["stages"][1:]]
+    samples = [
+        {"at": at, "read": read << 20, "cpu": {}, "memory": {}}
+        for at, read in ((0, 0), (3550, 99), (3590, 100), (3597, 170))
+    ]
+    snapshot |= {"phase": "running", "elapsed": 3600.0, "samples": samples}
+    snapshot["stages"] = [stage, *rest]
+    path = tmp_path / "page.html"
+    path.write_bytes(gaia_page(json.dumps(snapshot), "<svg/>"))
+    page.goto(path.as_uri())
+    expect(page.locator("#throughput")).to_contain_text("10.0\u00a0MiB/s")
+    expect(page.locator("#left")).to_contain_text("30.0\u00a0s")
 
 
 class TestLive:

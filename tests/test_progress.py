@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -25,10 +26,11 @@ from terminals import on_terminal
 import gaia
 import gaia.testing
 import gaia.top
+from gaia.runner.prints import Prints
 from gaia.runner.progress import LogDisplay, Progress
 from gaia.runner.progress_lines import Rates, done_part, log_line, stage_lines
 from gaia.runner.status import Status
-from gaia.runner.terminal import as_html
+from gaia.runner.terminal import _Above, as_html
 
 MB = 10**6
 
@@ -219,6 +221,52 @@ def test_a_reader_of_the_log_that_is_gone_does_not_stop_the_run(
         monkeypatch.undo()
 
 
+def test_a_log_that_is_closed_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (io.StringIO(), None):
+        if stream is not None:
+            stream.close()
+        monkeypatch.setattr(sys, "stderr", stream)
+        listener = Progress(LogDisplay())
+        listener.see(progress(10.0, READING))
+        listener.end(progress(20.0, READING))
+    monkeypatch.undo()
+
+
+def test_names_cannot_act_on_the_terminal() -> None:
+    named = READING | {"name": "a\x1b[2Jb"}
+    rates = rates_of(progress(10.0, named))
+    shown = "".join(
+        text for line in stage_lines(progress(10.0, named), rates, 100, 9) for text, _ in line
+    )
+    for text in (shown, log_line(progress(10.0, named), rates)):
+        assert "\x1b" not in text
+        assert r"a\x1b[2Jb" in text
+
+
+def test_who_prints_without_end_keeps_nobody_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    prints = Prints()
+    endless = subprocess.Popen(["yes", "a line"], stdout=prints.theirs)
+    os.close(prints.theirs)
+    try:
+        select.select([prints.ours], [], [])
+        prints.pass_on()
+    finally:
+        endless.kill()
+        endless.wait()
+        prints.close()
+    assert set(capsys.readouterr().err.split("\n")) <= {"a line", ""}
+
+
+def test_a_long_line_is_printed_in_no_time() -> None:
+    printed: list[str] = []
+    above = _Above(io.StringIO(), printed.append)
+    text = "x" * 4_000_000
+    above.write(f"10 %\r20 %\n{text}\nWindows\r\n50 %\r")
+    above.write("60 %")
+    above.flush()
+    assert printed == [f"20 %\n{text}\nWindows\r", "60 %"]
+
+
 PHASES = st.sampled_from(["running", "committing", "failed"])
 
 
@@ -252,7 +300,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Is told what happens in the next runs."""
     recorder = Recorder()
-    monkeypatch.setattr("gaia.runner.local.Progress", lambda display: recorder)
+    monkeypatch.setattr("gaia.runner.runner.Progress", lambda display: recorder)
     return recorder
 
 
@@ -293,9 +341,24 @@ def test_progress_of_a_run_only_grows_and_ends_with_the_run(
             (part == 1) == (s["phase"] == "done") for part, s in zip(parts, stages, strict=True)
         )
         assert all(stage["bytes_read"] <= stage["bytes"] for stage in stages)
+        assert all(len(stage["running"]) <= max(1, workers) for stage in stages)
         assert stages[-1]["bytes_read"] == stages[-1]["bytes"] > 0
         assert stages[-1]["records_read"] == 600_000
     assert recorder.told[-1]["phase"] == "done"
+
+
+def test_all_who_listen_hear_of_the_end(tmp_path: Path) -> None:
+    class Stopped(Recorder):
+        def ended(self, status: Status) -> None:
+            raise KeyboardInterrupt
+
+    pipeline = gaia.Pipeline("job")
+    pipeline.from_records([1], name="numbers").write("out", gaia.TXT).with_mod_n_sharding(1)
+    last = Recorder()
+    status = Status(pipeline.plan(), {}, [Stopped(), last])
+    with pytest.raises(KeyboardInterrupt), status.told():
+        status.end()
+    assert [told["phase"] for told in last.told] == ["done"]
 
 
 class Blocking(gaia.Mapper[str, str]):
@@ -330,7 +393,7 @@ def test_a_task_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, fresh: bool
 ) -> None:
     recorder = Releasing(seen=str(tmp_path / "seen"))
-    monkeypatch.setattr("gaia.runner.local.Progress", lambda display: recorder)
+    monkeypatch.setattr("gaia.runner.runner.Progress", lambda display: recorder)
     if fresh:
         monkeypatch.setattr("gaia.runner.processes._single_threaded", lambda: False)
     pipeline = gaia.Pipeline("job")
@@ -603,6 +666,16 @@ def test_top_tells_why_a_run_has_failed(capsys: pytest.CaptureFixture[str]) -> N
     with page_of(failed) as port:
         assert gaia.top.top(f"http://127.0.0.1:{port}/") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "gaia: the run has failed: step `x`: no"
+
+
+def test_top_of_what_is_not_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    named = MIDDLE | PLACE | {"phase": "failed", "errors": [{"text": "\x1b[2J\nno"}]}
+    for told in (named, {"phase": "running", "elapsed": 1.0, "stages": [{}]}):
+        with page_of(told) as port:
+            assert gaia.top.top(port) == 1
+    *_, first, second, last = capsys.readouterr().err.splitlines()
+    assert (first, second) == (r"gaia: the run has failed: \x1b[2J", "no")
+    assert last.endswith("is not understood; is it of another version of Gaia?")
 
 
 def test_top_of_a_run_whose_page_is_gone(

@@ -1,7 +1,10 @@
 """What every run leaves of itself, whatever its end; and what it tells of skew."""
 
+import io
 import json
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,73 @@ def test_a_run_fails_in_its_own_way_where_no_report_can_be_written(
     assert told.startswith(f"gaia: cannot write the report to {tmp_path}: No space left on device")
 
 
+def test_a_run_is_good_where_no_report_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from gaia.io import destination
+
+    write = destination.LocalDestination.write_own
+
+    def full(place: Any, name: str, content: bytes) -> None:
+        if name == "report.html":
+            raise OSError(28, os.strerror(28))
+        write(place, name, content)
+
+    monkeypatch.setattr(destination.LocalDestination, "write_own", full)
+    result = gaia.LocalRunner(tmp_path).run(job(fail=False))
+    assert sorted(result["out"].records()) == list(range(10))
+    assert record(tmp_path)["phase"] == "done"
+    told = capsys.readouterr().err
+    assert told == f"gaia: cannot write the report to {tmp_path}: No space left on device\n"
+
+
+def left(dest: Path) -> Iterator[str]:
+    for name in ("run.json", "report.html"):
+        yield (dest / "_gaia" / name).read_text()
+
+
+def test_credentials_do_not_stand_in_what_a_run_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    url = "memory://me:hunter2@host/in.txt?X-Amz-Signature=hunter3&part=4"
+    fsspec.filesystem("memory").pipe_file(url, b"a\n")
+    command = ["job.py", "--password", "hunter4", "--api_key=hunter5", url, "--workers", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+
+    def step(line: str) -> str:
+        raise ValueError(f"no {url}")
+
+    pipeline = gaia.Pipeline("job")
+    lines = pipeline.read_text(url, name="lines").map(step, name="step")
+    lines.write("out", gaia.TXT).with_mod_n_sharding(2)
+    with pytest.raises(gaia.StepError, match="hunter2"):
+        gaia.LocalRunner(tmp_path).run(pipeline)
+    for content in left(tmp_path):
+        assert "hunter" not in content
+    hidden = "memory://***@host/in.txt?X-Amz-Signature=***&part=4"
+    told = record(tmp_path)
+    assert told["stages"][0]["source"] == [hidden]
+    assert hidden in told["errors"][-1]["text"]
+    shown = ["job.py", "--password", "***", "--api_key=***", hidden, "--workers", "2"]
+    assert told["versions"]["command"] == shown
+
+
+def test_what_a_run_leaves_is_small_however_long_its_errors_are(tmp_path: Path) -> None:
+    def step(number: int) -> int:
+        raise ValueError("x" * 10_000_000)
+
+    pipeline = gaia.Pipeline("job")
+    numbers = pipeline.from_records(range(10), name="numbers")
+    good = numbers.map(step, name="step", on_error=gaia.skip())
+    good.write("out", gaia.TXT).with_mod_n_sharding(2)
+    gaia.LocalRunner(tmp_path).run(pipeline)
+    assert record(tmp_path)["stages"][0]["skipped"]["step"]["count"] == 10
+    for content in left(tmp_path):
+        assert len(content) < 1_000_000
+
+
 @pytest.mark.parametrize(
     ("format", "compression"),
     [
@@ -122,3 +192,20 @@ def test_a_key_function_that_fails_where_keys_are_looked_at_is_told(tmp_path: Pa
     gaia.LocalRunner(tmp_path, workers=2).run(pipeline)
     (found,) = record(tmp_path)["tables"]["words"]["hottest"]
     assert found["error"] == "its keys could not be read: RuntimeError: not in this process"
+
+
+def test_a_run_whose_warnings_nobody_hears_is_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    (tmp_path / "in.jsonl").write_text('{"word": "a", "number": 1}\nno JSON\n')
+    pipeline = gaia.Pipeline("job")
+    words = pipeline.read_jsonl(tmp_path / "in.jsonl", type=Word, name="words")
+    words.write("out", gaia.TXT).with_mod_n_sharding(2, key="word")
+    with io.FileIO(theirs, "w") as raw, monkeypatch.context() as context:
+        context.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
+        runner = gaia.LocalRunner(tmp_path / "out", profile=True, http_port=0)
+        result = runner.run(pipeline)
+    assert list(result["out"].records()) == [Word("a", 1)]
+    assert result.counters["parse-errors"] == 1

@@ -16,6 +16,10 @@ PACKAGE = Path(gaia.__file__).parent
 HEAVY = {
     "fastwarc",
     "fsspec",
+    "gaia.runner.page",
+    "hashlib",
+    "html",
+    "importlib.resources",
     "isal",
     "msgspec",
     "numpy",

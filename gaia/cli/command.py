@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import attrs
 
+from gaia.io.tell import escaped
+
 FINE, FAILED, USAGE = 0, 1, 2
 
 
@@ -36,10 +38,3 @@ def one_line(text: str) -> str:
     'a at b.py\\x1b[2J'
     """
     return escaped(re.sub(r"\s*\n\s*", " ", text.strip()))
-
-
-def escaped(text: str) -> str:
-    """The text with what a terminal would act on escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from gaia.cli.command import FINE, Command, UsageError
 from gaia.errors import InputError
+from gaia.io.tell import escaped
 
 _NOTES = """\
 A run is its destination, with its record in _gaia/run.json, or such a file. Of a destination that
@@ -29,21 +30,26 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(given: argparse.Namespace) -> int:
-    from gaia.compare import compare, compare_lines, printable, summary, summary_lines
+    from gaia.compare import compare, compare_lines, summary, summary_lines
 
     if len(given.runs) > 2:
         raise UsageError(f"expected one run or two, got {len(given.runs)}")
     paths, runs = zip(*map(_run_at, given.runs), strict=True)
-    found = summary(*runs) if len(runs) == 1 else compare(*runs)
+    try:
+        found = summary(*runs) if len(runs) == 1 else compare(*runs)
+        lines = summary_lines if len(runs) == 1 else compare_lines
+        shown = list(lines(found, _bold if _is_terminal() else str))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{' or '.join(paths)} is no record of a run as this version of Gaia writes them"
+        ) from None
     page = _page(paths[0])
     if given.format == "json":
         print(json.dumps(found | ({"report": page} if len(runs) == 1 else {}), indent=1))
         return FINE
-    lines = summary_lines if len(runs) == 1 else compare_lines
-    for line in lines(found, _bold if _is_terminal() else str):
-        print(line)
+    print(*shown, sep="\n")
     if len(runs) == 1 and page is not None:
-        print(f"\nreport: {printable(page)}")
+        print(f"\nreport: {escaped(page)}")
     return FINE
 
 

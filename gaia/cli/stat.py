@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gaia.cli.command import FAILED, FINE, Command, escaped, one_line
+from gaia.cli.command import FAILED, FINE, Command, one_line
 from gaia.errors import GaiaError
+from gaia.io.tell import escaped
 
 if TYPE_CHECKING:
     from gaia.io.files import InputFile

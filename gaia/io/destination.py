@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from gaia.io.manifest import (
     unfinished,
 )
 from gaia.io.stores import Store, at_once, explain, join
+from gaia.io.tell import tell
 from gaia.io.undisturbed import undisturbed
 from gaia.io.upload import Upload
 
@@ -281,7 +281,7 @@ class StoreDestination:
             except Exception as error:
                 # What stopped the run is to be seen, and not that cleaning up failed as well.
                 why = explain(error, "remove unfinished files from", self.url)
-                print(f"gaia: {why}", file=sys.stderr)
+                tell(f"gaia: {why}")
 
     def _unfinished(self, keep: bool) -> list[str]:
         """What is in the store of this run or the last; with `keep`, not what another run can go on

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar, overload
 
 from gaia.errors import PipelineError, caller
-from gaia.pipeline import drawing, explain, plan, signatures, svg, wiring
+from gaia.pipeline import explain, plan, signatures, wiring
 from gaia.pipeline.graph import (
     Call,
     Join,
@@ -200,6 +200,8 @@ class Pipeline(Reads):
           table1[("kept<br>txt, 2 shards by record")]
           stage1_step1 --> table1
         """
+        from gaia.pipeline import drawing
+
         return drawing.to_mermaid(drawing.drawn(self.plan()))
 
     def to_svg(self) -> str:
@@ -211,6 +213,8 @@ class Pipeline(Reads):
         Raises:
             PipelineError: As `explain`.
         """
+        from gaia.pipeline import drawing, svg
+
         return svg.to_svg(drawing.drawn(self.plan()))
 
     def _repr_html_(self) -> str:

@@ -5,13 +5,13 @@ import ipaddress
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gaia.errors import PipelineError
+from gaia.io.tell import tell
 from gaia.runner.metrics import metrics
 from gaia.runner.page import drawing_of, page
 from gaia.runner.status import Status
@@ -75,7 +75,7 @@ class LivePage:
         self._publish(status)
         self._thread.start()
         self._begun.wait()
-        print(f"gaia: live page at {self.url}", file=sys.stderr, flush=True)
+        tell(f"gaia: live page at {self.url}")
 
     def changed(self, status: Status) -> None:
         """See `Listener.changed`."""

@@ -77,4 +77,6 @@ def _metric(name: str, told: str, samples: Sequence[_Sample]) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
+    # A name may be that of a file, which need not be Unicode.
+    text = text.encode(errors="replace").decode()
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

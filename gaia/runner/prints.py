@@ -51,14 +51,17 @@ class Prints:
             self._held = b""
 
     def _blocks(self) -> Iterator[bytes]:
+        # No more than a pipe holds: who prints without end keeps nobody waiting.
+        left = _BLOCK
         with suppress(BlockingIOError):
-            while block := os.read(self.ours, _BLOCK):
+            while left > 0 and (block := os.read(self.ours, left)):
+                left -= len(block)
                 yield block
 
 
 def _print(lines: bytes) -> None:
-    # A terminal that is gone stops no run.
-    with suppress(OSError):
+    # A terminal that is gone, or a stream that is closed, stops no run.
+    with suppress(OSError, ValueError):
         sys.stderr.write(lines.decode(errors="replace"))
         sys.stderr.flush()
 

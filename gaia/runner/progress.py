@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from gaia.io.tell import tell
 from gaia.runner.progress_lines import Rates, log_line, stage_lines
 from gaia.runner.status import Status
 from gaia.runner.terminal import Terminal, as_html, is_terminal
@@ -74,8 +75,9 @@ class Progress:
     ) -> None:
         try:
             show(progress, self._rates)
-        except OSError:
-            # Who looked is gone, with the terminal or a pipe; the run goes on.
+        except (OSError, ValueError):
+            # Who looked is gone, with the terminal or a pipe, or the stream is closed; the run goes
+            # on.
             self._draw = float("inf")
 
 
@@ -149,8 +151,8 @@ class LogDisplay:
     def draw(self, progress: dict[str, Any], rates: Rates) -> None:
         """See `Display.draw`."""
         line = log_line(progress, rates)
-        if line != self._last and sys.stderr is not None:
-            print(line, file=sys.stderr, flush=True)
+        if line != self._last:
+            tell(line)
         self._last = line
 
     def close(self, progress: dict[str, Any], rates: Rates) -> None:

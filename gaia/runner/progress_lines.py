@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
 
+from gaia.io.tell import escaped
+
 # Rates are those of the last seconds.
 _WINDOW = 10.0
 # Over a shorter time than that they would be chance.
@@ -92,7 +94,7 @@ def log_line(progress: dict[str, Any], rates: Rates) -> str:
     row = _row(stage, progress["elapsed"], rates)
     cells = [" ".join(row[column].split()) for column in _COLUMNS[2:] if row.get(column)]
     number = f"stage {stage['number'] + 1} of {len(stages)}, "
-    return f"gaia: {number}{stage['name']}: {', '.join(cells)}"
+    return f"gaia: {number}{escaped(stage['name'])}: {', '.join(cells)}"
 
 
 def _around(stages: list[dict[str, Any]], height: int) -> list[dict[str, Any]]:
@@ -103,7 +105,7 @@ def _around(stages: list[dict[str, Any]], height: int) -> list[dict[str, Any]]:
 
 def _row(stage: dict[str, Any], now: float, rates: Rates) -> dict[str, str]:
     """The texts of a stage, by column. `rest` stands in place of all but the name."""
-    name, phase = stage["name"], stage["phase"]
+    name, phase = escaped(stage["name"]), stage["phase"]
     name = name if len(name) <= _NAME else name[: _NAME - 1] + "…"
     if phase == "waiting":
         return {"name": name, "rest": "waiting"}

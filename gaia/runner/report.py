@@ -1,30 +1,35 @@
 """What a run leaves of itself: `_gaia/run.json`, and the same as a page, `_gaia/report.html`."""
 
 import json
-import sys
 from contextlib import suppress
 from typing import Any
 
 from gaia.io.destination import RECORD, REPORT, Destination
 from gaia.io.stores import explain
-from gaia.runner.page import drawing_of, page
+from gaia.io.tell import tell
 from gaia.runner.status import Status
 
 
 def leave(place: Destination, status: Status, resume: str | None) -> None:
-    """Writes both. `resume` is what a run that goes on with this one has to know.
+    """Writes both. `resume` is what a run that goes on with this one has to know. That the
+    page cannot be written is told, and makes no good run a failed one.
 
     Raises:
-        OSError: They cannot be written; or whatever else the client of a store raises.
+        OSError: The record cannot be written; or whatever else the client of a store raises.
     """
     import msgspec
 
+    from gaia.runner.page import drawing_of, page
+
     snapshot = status.snapshot()
-    place.write_own(REPORT, page(json.dumps(snapshot), drawing_of(status.plan)))
     content: dict[str, Any] = snapshot if resume is None else snapshot | {"resume": resume}
     # The encoder takes any text, such as a file's name that is no Unicode; the formatter is fast.
     indented = msgspec.json.format(json.dumps(content).encode(), indent=1)
     place.write_own(RECORD, indented + b"\n")
+    try:
+        place.write_own(REPORT, page(json.dumps(snapshot), drawing_of(status.plan)))
+    except Exception as error:
+        _tell(error, place)
 
 
 def leave_failed(place: Destination, status: Status) -> None:
@@ -33,8 +38,11 @@ def leave_failed(place: Destination, status: Status) -> None:
     try:
         leave(place, status, _kept(place.read_record()))
     except Exception as error:
-        why = explain(error, "write the report to", place.url)
-        print(f"gaia: {why}", file=sys.stderr)
+        _tell(error, place)
+
+
+def _tell(error: Exception, place: Destination) -> None:
+    tell(f"gaia: {explain(error, 'write the report to', place.url)}")
 
 
 def _kept(record: bytes) -> str | None:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 import zlib
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ from gaia.errors import GaiaError
 from gaia.io.destination import Destination
 from gaia.io.folder import Folder
 from gaia.io.manifest import read_manifest
+from gaia.io.tell import tell
 from gaia.pipeline.plan import Stage
 from gaia.pipeline.travel import dumps
 from gaia.runner import journal
@@ -116,7 +116,7 @@ class Resume:
 
     def say(self, text: str) -> None:
         """Tells the user what is skipped and what is not."""
-        print(f"gaia: resume: {text}", file=sys.stderr)
+        tell(f"gaia: resume: {text}")
 
 
 def open_resume(place: Destination, work: Folder, resuming: bool) -> Resume:
@@ -129,7 +129,7 @@ def open_resume(place: Destination, work: Folder, resuming: bool) -> Resume:
         past.committed.update(later.committed)
         past.half = later.half
         if not past.committed and not past.half:
-            print(f"gaia: resume: there is nothing to go on with in {place.url}", file=sys.stderr)
+            tell(f"gaia: resume: there is nothing to go on with in {place.url}")
     return Resume(place, work, past, journal.open_journal(work), resuming)
 
 

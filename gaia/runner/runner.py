@@ -3,7 +3,6 @@
 import math
 import os
 import signal
-import sys
 import textwrap
 import threading
 import time
@@ -17,6 +16,7 @@ import attrs
 from gaia.errors import GaiaError, PipelineError
 from gaia.io.destination import REPORT, Destination, LocalDestination, StoreDestination, own_file
 from gaia.io.stores import join, local_path, store_of, url_of
+from gaia.io.tell import tell
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.plan import Plan
 from gaia.runner import scheduler
@@ -167,7 +167,7 @@ class Runner:
                 stop.args = (told,)
                 raise stop.with_traceback(None) from None
         if profiled := status.profile():
-            print(*table(profiled), sep="\n", file=sys.stderr)
+            tell("\n".join(table(profiled)))
         _warn_of_parse_errors(progress)
         _warn_of_skipped(progress)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
@@ -276,11 +276,10 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
         part = parts[0]
         size = part.file.size or 0
         if part.end is None and size >= _LONG_BYTES:
-            print(
+            tell(
                 f"gaia: {part.path} ({size >> 20} MiB) is one {part.file.compression} stream, "
                 "which a single worker has to read while the others wait; recompress it with pzstd "
-                "or bgzip, whose files are read in parts, or cut it into several files",
-                file=sys.stderr,
+                "or bgzip, whose files are read in parts, or cut it into several files"
             )
 
 
@@ -291,19 +290,18 @@ def _warn_of_parse_errors(progress: scheduler.Progress) -> None:
             continue
         read = stage.counters.get(f"map-input-{stage.name}")
         of = "" if read is None else f" ({read} were read)"
-        print(f"gaia: {stage.name}: records that failed to parse: {count}{of}", file=sys.stderr)
+        tell(f"gaia: {stage.name}: records that failed to parse: {count}{of}")
         for error in stage.parse_errors:
             file = error.file or "records of the plan"
-            print(f"  {file}, position {error.position}: {error.message}", file=sys.stderr)
+            tell(f"  {file}, position {error.position}: {error.message}")
 
 
 def _warn_of_skipped(progress: scheduler.Progress) -> None:
     for stage in progress.stages:
         for step, skipped in stage.skipped.items():
-            print(
+            tell(
                 f"gaia: {step}: records that failed and were left out: {skipped.count}; the last:\n"
-                + textwrap.indent(skipped.last, "  "),
-                file=sys.stderr,
+                + textwrap.indent(skipped.last, "  ")
             )
 
 

@@ -1,7 +1,6 @@
 """Runs a plan: stages in order, tasks out, reports in, tables committed."""
 
 import os
-import sys
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from gaia.io.folder import Folder
 from gaia.io.grouped import Shipped
 from gaia.io.manifest import Manifest, Shard, suffix, write_counters, write_manifest
 from gaia.io.stores import explain
+from gaia.io.tell import tell
 from gaia.pipeline.graph import Format
 from gaia.pipeline.operators import Run
 from gaia.pipeline.plan import Plan, Stage, Table
@@ -170,10 +170,7 @@ def _executed(
             state.kept.close()
         place.close(keep)
         if keep:
-            print(
-                "gaia: what is finished is kept; run again with resume=True to go on from there",
-                file=sys.stderr,
-            )
+            tell("gaia: what is finished is kept; run again with resume=True to go on from there")
     return run.progress
 
 

@@ -62,7 +62,8 @@ def _looked_into(
                 counts[_shown(_key(sharding, record))] += 1
     except Exception as error:
         # Users' code for keys and records may raise what it likes; here it is for display alone.
-        return found | {"error": f"its keys could not be read: {type(error).__name__}: {error}"}
+        why = _shown(f"{type(error).__name__}: {error}")
+        return found | {"error": f"its keys could not be read: {why}"}
     sampled = counts.total()
     shares = [(key, n / sampled) for key, n in counts.most_common(_KEYS)]
     keys = [{"key": key, "share": share} for key, share in shares if share >= _SHARE]

@@ -7,38 +7,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import attrs
 
 from gaia.errors import GaiaError
 from gaia.io.manifest import Manifest, Shard
-from gaia.pipeline.graph import Records, StoredTable
-from gaia.pipeline.plan import Plan, Stage, walk
+from gaia.pipeline.plan import Plan
 from gaia.runner import profile
+from gaia.runner.credentials import command, hidden
 from gaia.runner.engine import Death, Worker
 from gaia.runner.failure import Terminated
 from gaia.runner.profile import Profile
 from gaia.runner.samples import Samples
 from gaia.runner.skips import Skipped
+from gaia.runner.stage_status import Done, Running, StageStatus, message
 from gaia.runner.task import ParseError, Task, TaskReport
 
-# Of more tasks than these, those that took longest are told one by one.
-_TASKS = 2_000
 _ERRORS = 50
 _LARGEST = 20
-_SHOWN_OTHERWISE = (
-    "stage",
-    "running",
-    "done",
-    "slowest",
-    "counters",
-    "parse_errors",
-    "skipped",
-    "profile",
-)
-_SHOWN_PATHS = 100
 
 
 class Listener(Protocol):
@@ -49,99 +37,6 @@ class Listener(Protocol):
 
     def ended(self, status: "Status") -> None:
         """The run has finished, or has failed."""
-
-
-@attrs.define
-class Running:
-    """A task that a worker has in its hands: since when, how much of its weight it has read, and
-    how many records."""
-
-    task: Task
-    worker: str
-    began: float
-    read: int = 0
-    records: int = 0
-
-
-@attrs.frozen
-class Done:
-    """A task that has finished. Times are in seconds since the run began, `bytes` as its weight."""
-
-    task: int
-    shard: int | None
-    worker: str
-    attempt: int
-    began: float
-    ended: float
-    bytes: int
-    records: int
-
-    @property
-    def took(self) -> float:
-        """Seconds."""
-        return self.ended - self.began
-
-
-# Thousands of them are shown twice a second, for which `attrs.asdict` is too slow.
-_DONE = tuple(field.name for field in attrs.fields(Done))
-
-
-@attrs.define
-class StageStatus:
-    """How far a stage is. `phase` is `waiting`, `running`, `committing`, `done`, `failed`, or
-    `skipped` where an earlier run had finished it."""
-
-    number: int
-    stage: Stage
-    phase: str = "waiting"
-    began: float | None = None
-    ended: float | None = None
-    tasks: int = 0
-    # Of which an earlier run had finished so many.
-    resumed: int = 0
-    finished: int = 0
-    retried: int = 0
-    bytes: int = 0
-    bytes_done: int = 0
-    bytes_resumed: int = 0
-    records: int = 0
-    records_resumed: int = 0
-    written: int = 0
-    counters: Counter[str] = attrs.field(factory=Counter)
-    running: dict[int, Running] = attrs.field(factory=dict)
-    done: list[Done] = attrs.field(factory=list)
-    # Of these the one that took longest.
-    slowest: Done | None = None
-    # Since when tables are put together: how many shards there are, and how many are made.
-    committing: float | None = None
-    shards: int = 0
-    shards_done: int = 0
-    # What was told when it was done: the first records that failed to parse, and by step what was
-    # left out.
-    parse_errors: tuple[ParseError, ...] = ()
-    skipped: dict[str, Skipped] = attrs.field(factory=dict)
-    # What its tasks have told, where the run is profiled.
-    profile: Profile | None = None
-
-    @property
-    def name(self) -> str:
-        """The stage's name."""
-        return self.stage.name
-
-    @property
-    def queued(self) -> int:
-        """Tasks that nobody has begun."""
-        return self.tasks - self.finished - len(self.running)
-
-    @property
-    def bytes_read(self) -> int:
-        """What has been read, also by tasks that are not done."""
-        return self.bytes_done + sum(running.read for running in self.running.values())
-
-    @property
-    def records_read(self) -> int:
-        """How many records have been read, also by tasks that are not done."""
-        return self.records + sum(running.records for running in self.running.values())
 
 
 @attrs.define
@@ -204,8 +99,11 @@ class Status:
         """A worker has got a task."""
         stage = self.stages[number]
         stage.retried += task.attempt > 1
+        # What it had before has finished, which is told next.
+        follows = any(running.worker == worker.name for running in stage.running.values())
         stage.running[task.number] = Running(task, worker.name, self.now)
-        self._changed()
+        if not follows:
+            self._changed()
 
     def task_died(self, number: int, task: Task, death: Death) -> None:
         """The worker that had a task is dead."""
@@ -231,12 +129,7 @@ class Status:
             task.weight,
             report.read,
         )
-        stage.done.append(done)
-        if stage.slowest is None or done.took > stage.slowest.took:
-            stage.slowest = done
-        if len(stage.done) >= 2 * _TASKS:
-            stage.done.sort(key=lambda done: -done.took)
-            del stage.done[_TASKS:]
+        stage.task_done(done)
         for error in report.parse_errors:
             where = error.file or "records of the plan"
             text = f"{where}, position {error.position}: {error.message}"
@@ -281,7 +174,7 @@ class Status:
 
     def error(self, step: str, text: str, kind: str) -> None:
         """Something went wrong that need not stop the run; the latest are kept."""
-        self.errors.append({"at": self.now, "step": step, "kind": kind, "text": text})
+        self.errors.append({"at": self.now, "step": step, "kind": kind, "text": message(text)})
         del self.errors[:-_ERRORS]
 
     def look(self, workers: Iterable[Worker]) -> None:
@@ -322,8 +215,10 @@ class Status:
             self.fail(error)
             raise
         finally:
-            for listener in self.listeners:
-                listener.ended(self)
+            # All of them, also if one is stopped: a terminal is to get its cursor back.
+            with ExitStack() as left:
+                for listener in reversed(self.listeners):
+                    left.callback(listener.ended, self)
 
     def _changed(self) -> None:
         for listener in self.listeners:
@@ -346,7 +241,7 @@ class Status:
             "phase": self.phase,
             "started": self.started,
             "elapsed": self.now,
-            "stages": [_progress(stage) for stage in self.stages],
+            "stages": [stage.progress() for stage in self.stages],
         }
 
     def snapshot(self) -> dict[str, Any]:
@@ -355,10 +250,13 @@ class Status:
         for stage in self.stages:
             counters.update(stage.counters)
         return self.progress() | {
-            "report": self.report,
-            "settings": self.settings,
+            "report": None if self.report is None else hidden(self.report),
+            "settings": {
+                name: hidden(value) if isinstance(value, str) else value
+                for name, value in self.settings.items()
+            },
             "versions": _versions(),
-            "stages": [_stage(stage) for stage in self.stages],
+            "stages": [stage.snapshot() for stage in self.stages],
             "tables": {
                 name: _table(manifest) | {"hottest": self.hottest.get(name, [])}
                 for name, manifest in self.manifests.items()
@@ -395,70 +293,8 @@ def _versions() -> dict[str, Any]:
         "platform": " ".join((platform.system(), platform.release(), platform.machine())),
         "host": socket.gethostname(),
         "cores": os.cpu_count(),
-        "command": sys.argv,
+        "command": list(command(sys.argv)),
     }
-
-
-def _progress(status: StageStatus) -> dict[str, Any]:
-    slowest = status.slowest
-    shown = attrs.asdict(
-        status,
-        recurse=False,
-        filter=attrs.filters.exclude(*_SHOWN_OTHERWISE),
-    )
-    return shown | {
-        "name": status.name,
-        "slowest": None
-        if slowest is None
-        else {"task": slowest.task, "shard": slowest.shard, "took": slowest.took},
-        "queued": status.queued,
-        "bytes_read": status.bytes_read,
-        "records_read": status.records_read,
-        "running": [
-            {
-                "task": running.task.number,
-                "shard": running.task.shard,
-                "attempt": running.task.attempt,
-                "worker": running.worker,
-                "began": running.began,
-                "bytes": running.task.weight,
-                "read": running.read,
-                "records": running.records,
-            }
-            for running in status.running.values()
-        ],
-    }
-
-
-def _stage(status: StageStatus) -> dict[str, Any]:
-    stage = status.stage
-    slowest = sorted(status.done, key=lambda done: -done.took)[:_TASKS]
-    return _progress(status) | {
-        "join": stage.joiner is not None,
-        "source": _source(stage),
-        "steps": [branch.name for branch in walk(stage.root)][1:],
-        "inputs": [entry.table for entry in stage.inputs],
-        "tables": [table.name for table in stage.tables()],
-        "letters": [table.name for table in stage.letters],
-        "counters": dict(status.counters),
-        "done": [
-            {name: getattr(done, name) for name in _DONE}
-            for done in sorted(slowest, key=lambda done: done.began)
-        ],
-        "parse_errors": [attrs.asdict(error) for error in status.parse_errors],
-        "skipped": {step: attrs.asdict(skipped) for step, skipped in status.skipped.items()},
-    }
-
-
-def _source(stage: Stage) -> list[str] | None:
-    """What a stage reads that no stage has written."""
-    if stage.source is None:
-        return None
-    if isinstance(stage.source, Records):
-        return [f"{len(stage.source.records)} records"]
-    if isinstance(stage.source, StoredTable):
-        return [stage.source.path]
-    return [spec.glob for spec in stage.source.specs[:_SHOWN_PATHS]]
 
 
 def _table(manifest: Manifest) -> dict[str, Any]:

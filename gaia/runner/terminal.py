@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -12,8 +11,6 @@ from gaia.runner.progress_lines import Line
 
 # What is printed is held until its line ends, but no more than so many characters.
 _LONGEST = 1 << 16
-# A carriage return starts the line anew.
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -77,11 +74,13 @@ class Terminal:
         Raises:
             OSError: The terminal is gone.
         """
-        for _, above in self._redirected:
-            above.flush()
-        self.let_go()
-        with undisturbed():
-            self._live.stop()
+        try:
+            for _, above in self._redirected:
+                above.flush()
+        finally:
+            self.let_go()
+            with undisturbed():
+                self._live.stop()
 
     def _print(self, text: str) -> None:
         with undisturbed():
@@ -158,10 +157,10 @@ class _Above(io.TextIOBase):
         return self.stream.fileno()
 
     def write(self, text: str) -> int:
-        held = _OVERWRITTEN.sub("", self._held + text)
-        whole, newline, self._held = held.rpartition("\n")
+        whole, newline, last = (self._held + text).rpartition("\n")
+        self._held = _left(last)
         if newline:
-            self._out(whole)
+            self._out("\n".join(map(_left, whole.split("\n"))))
         if len(self._held) > _LONGEST:
             self.flush()
         return len(text)
@@ -170,3 +169,13 @@ class _Above(io.TextIOBase):
         if self._held:
             held, self._held = self._held, ""
             self._out(held)
+
+
+def _left(line: str) -> str:
+    r"""What is left to be seen of a line in which a carriage return starts anew.
+
+    >>> _left("10 %\r20 %"), _left("as Windows ends lines\r")
+    ('20 %', 'as Windows ends lines\r')
+    """
+    end = "\r" if line.endswith("\r") else ""
+    return line.removesuffix("\r").rpartition("\r")[2] + end

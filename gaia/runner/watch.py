@@ -1,10 +1,10 @@
 """Watching the workers of a stage: what they have in their hands, and how much memory they use."""
 
 import os
-import sys
 import time
 from collections.abc import Iterable
 
+from gaia.io.tell import tell
 from gaia.runner.engine import EVERY, Death, Worker
 from gaia.runner.memory import shown
 from gaia.runner.status import Status
@@ -49,10 +49,9 @@ class StageWatch:
         if used > self._share:
             self.told = True
             step = self._status.plan.stages[self._number].name
-            print(
+            tell(
                 f"gaia: step `{step}`: a worker uses {shown(used)} of its share of "
-                f"{shown(self._share)} (memory={shown(self._memory)}); {self._advice}",
-                file=sys.stderr,
+                f"{shown(self._share)} (memory={shown(self._memory)}); {self._advice}"
             )
 
 

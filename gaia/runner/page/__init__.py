@@ -8,9 +8,12 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
+import attrs
+
 from gaia.pipeline.drawing import drawn
 from gaia.pipeline.plan import Plan
 from gaia.pipeline.svg import to_svg
+from gaia.runner.credentials import hidden
 
 SELF, NONE = "'self'", "'none'"
 # Scripts in the order in which they build on each other.
@@ -45,7 +48,15 @@ def page(snapshot: str, plan: str, live: bool = False) -> bytes:
 
 def drawing_of(plan: Plan) -> str:
     """A plan as SVG, on whose nodes the page puts its counts."""
-    return to_svg(drawn(plan))
+    drawing = drawn(plan)
+    stages = (
+        attrs.evolve(
+            stage,
+            steps=tuple(attrs.evolve(step, text=hidden(step.text)) for step in stage.steps),
+        )
+        for stage in drawing.stages
+    )
+    return to_svg(attrs.evolve(drawing, stages=tuple(stages)))
 
 
 def _policy(script: str, live: bool) -> str:

@@ -23,12 +23,11 @@ const out = (stage) => {
   return found.length && found.every(Boolean) ? found.reduce((all, one) => all + one.records, 0) : stage.written;
 };
 
-// Bytes a second over the last seconds.
+// Bytes a second since the last sample that is five seconds old: of a long run there are few.
 function rateNow() {
-  const rows = run.samples.filter((row) => row.at >= run.elapsed - 5);
-  if (rows.length < 2) return null;
-  const first = rows[0], last = rows[rows.length - 1];
-  return last.at > first.at ? (last.read - first.read) / (last.at - first.at) : null;
+  const before = run.samples.findLast((row) => row.at <= run.elapsed - 5) ?? run.samples[0];
+  const passed = before ? run.elapsed - before.at : 0;
+  return passed >= 0.5 ? Math.max(0, (total("bytes_read") - before.read) / passed) : null;
 }
 
 function timeLeft(rate) {
@@ -49,7 +48,7 @@ function head() {
     h("dl", { class: "facts" },
       fact(running ? "Running for" : "Took", "elapsed", seconds(run.elapsed), new Date(run.started * 1000).toLocaleString("sv-SE")),
       fact("Read", "read", bytes(total("bytes_read")), stage && stage.bytes && running ? `${percent(stage.bytes_read, stage.bytes)} of ${bytes(stage.bytes)}` : "before compression"),
-      fact("Throughput", "throughput", rate == null ? NONE : `${bytes(rate)}/s`, running ? "in the last 5 s" : "on average"),
+      fact("Throughput", "throughput", rate == null ? NONE : `${bytes(rate)}/s`, running ? "of late" : "on average"),
       running ? fact("Time left", "left", left == null ? NONE : seconds(left), "in this stage") : null,
       fact("Records", "records", short(run.stages.reduce((all, one) => all + into(one), 0)), `${short(run.stages.reduce((all, one) => all + out(one), 0))} written`),
       fact("Tasks", "tasks-done", `${count(total("finished"))}`, total("retried") ? `${count(total("retried"))} tried again` : `${run.stages.filter((one) => ["done", "skipped"].includes(one.phase)).length} of ${run.stages.length} stages done`),
