@@ -4,6 +4,7 @@ are put together from there."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gethostname
 
 import attrs
 
@@ -43,7 +44,8 @@ def _writing(url: str) -> Iterator[None]:
 
 
 def ship_task(setup: Setup, task: Task) -> TaskReport:
-    """Runs a task on a node, and ships its bundles; the report tells where they are.
+    """Runs a task on a node, and ships its bundles; the report tells where they are, and which
+    process of which node it was.
 
     Raises:
         GaiaError: As `run_task`; also if the bundles cannot be shipped.
@@ -60,7 +62,7 @@ def ship_task(setup: Setup, task: Task) -> TaskReport:
                 for bundle in report.bundles
                 if isinstance(bundle, Bundle)
             ]
-    return attrs.evolve(report, bundles=tuple(shipped))
+    return attrs.evolve(report, bundles=tuple(shipped), worker=f"{gethostname()}:{os.getpid()}")
 
 
 def _ship(folder: Folder, bundle: Bundle, groups: Groups, task: int, token: int) -> Shipped:

@@ -90,7 +90,8 @@ class ParseError:
 @attrs.frozen
 class TaskReport:
     """What a finished task tells: how many records it read, its bundles, its counts, what it left
-    out by which step, its time in seconds; where it spent that, if it was profiled."""
+    out by which step, its time in seconds; where it spent that, if it was profiled; and who ran it,
+    where that is not known beforehand."""
 
     task: int
     read: int
@@ -101,6 +102,7 @@ class TaskReport:
     skipped: dict[str, Skipped]
     elapsed: float
     profile: Profile | None = None
+    worker: str | None = None
 
 
 def run_task(setup: Setup, task: Task) -> TaskReport:
