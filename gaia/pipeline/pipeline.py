@@ -229,6 +229,15 @@ class Pipeline(Reads):
         """
         return plan.plan(self.name, tuple(self._nodes), self._writes)
 
+    def _plan_to_run(self) -> "plan.Plan":
+        """The plan of a pipeline that is complete: one that leaves something behind.
+
+        Raises:
+            PipelineError: As `explain`; or nothing is written.
+        """
+        plan.check_written(tuple(self._nodes), self._writes)
+        return self.plan()
+
     def _read(
         self, source: Any, tp: Any, name: str | None, default: str, on_error: OnError = fail
     ) -> PTable[Any]:
