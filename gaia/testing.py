@@ -82,7 +82,7 @@ def run(
     """
     if tasks < 1:
         raise PipelineError(f"expected a number of tasks, 1 or more, got {tasks}")
-    plan = _with_shards(pipeline.plan(), shards)
+    plan = _with_shards(pipeline._plan_to_run(), shards)
     given = {name: list(records) for name, records in (inputs or {}).items()}
     sources = {stage.name: stage for stage in plan.stages if stage.source is not None}
     for name in given:

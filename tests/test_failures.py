@@ -16,6 +16,7 @@ from clusters import AnyRunner, runner_of
 from records import OWN, tree, write_table
 
 import gaia
+import gaia.testing
 
 GAIA = os.path.dirname(gaia.__file__)
 PATIENCE = 30
@@ -543,3 +544,136 @@ class TestSignals:
         script.process.kill()
         script.ended()
         assert list(write_table(dest, ["next"]).records()) == ["next"]
+
+
+class ReturnsAtStart(Plain):
+    def on_shard_start(self, shard: Any, ctx: gaia.Context[str]):
+        return "lost"
+
+
+class ReturnsAtFinish(Plain):
+    def on_shard_finish(self, ctx: gaia.Context[str]):
+        return ["lost"]
+
+
+class ReturnsInSetup(Plain):
+    def setup(self, run: gaia.Run):
+        return {"lost": 1}
+
+
+class ReturnsRecords(gaia.Mapper[str, str]):
+    def do(self, line: str, ctx: gaia.Context[str]):
+        return line
+
+
+class YieldsRecords(gaia.Mapper[str, str]):
+    def do(self, line: str, ctx: gaia.Context[str]):
+        yield line
+
+
+class ReturnsBatches(gaia.Mapper[str, str]):
+    def do_batch(self, batch: gaia.Batch, ctx: gaia.Context[str]):
+        return ["lost"]
+
+
+class TestWhatIsLost:
+    @pytest.mark.parametrize(
+        ("cls", "told"),
+        [
+            (ReturnsRecords, "`ReturnsRecords.do` returned `str`"),
+            (YieldsRecords, "`YieldsRecords.do` returned `generator`"),
+            (ReturnsBatches, "`ReturnsBatches.do_batch` returned `list`"),
+        ],
+    )
+    def test_records_that_are_returned_are_refused(
+        self, lines: gaia.PTable[str], dest: Path, cls: Any, told: str
+    ) -> None:
+        message = failure(to_one_shard(lines.map(cls, name="step")), dest, 0)
+        told += ", which would be lost; call ctx.write(record)"
+        assert message.startswith(f"step `step` failed: TypeError: {told}")
+
+    @pytest.mark.parametrize(
+        ("cls", "told"),
+        [
+            (ReturnsAtStart, "`ReturnsAtStart.on_shard_start` returned `str`, {}ctx.write(record)"),
+            (ReturnsAtFinish, "`ReturnsAtFinish.on_shard_finish` returned `list`, {}ctx.write("),
+            (ReturnsInSetup, "`ReturnsInSetup.setup` returned `dict`, {}keep it in `self`"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "add",
+        [lambda table, cls: to_one_shard(table.map(cls, name="step")), joined],
+        ids=["map", "join"],
+    )
+    def test_what_a_hook_returns_is_refused(
+        self, lines: gaia.PTable[str], dest: Path, add: Any, cls: type[Plain], told: str
+    ) -> None:
+        message = failure(add(lines, cls), dest, 0)
+        told = told.format("which would be lost; ").replace("lost; ctx", "lost; call ctx")
+        assert message.startswith(f"step `step` failed: TypeError: {told}")
+
+    @pytest.mark.parametrize("run", ["run", "explain"])
+    def test_a_pipeline_that_writes_nothing_is_refused(
+        self, lines: gaia.PTable[str], dest: Path, run: str
+    ) -> None:
+        lines.map(Plain)
+        with pytest.raises(gaia.PipelineError, match=r"^nothing is written: call \.write\(name"):
+            getattr(gaia.LocalRunner(dest), run)(lines._pipeline)
+        with pytest.raises(gaia.PipelineError, match=r"^nothing is written"):
+            gaia.testing.run(gaia.Pipeline("empty"))
+        assert not dest.exists()
+
+    def test_a_native_join_that_is_not_written_is_refused(
+        self, lines: gaia.PTable[str], dest: Path
+    ) -> None:
+        words = lines.map(gaia.ops.Words())
+        words.write("words", gaia.TXT).with_mod_n_sharding(1, "word")
+        counts = lines._pipeline.join(gaia.ops.GroupBy("word", count="sum"), [words], name="add")
+        with pytest.raises(
+            gaia.PipelineError, match=r"^the result of `add` is not written"
+        ) as told:
+            gaia.LocalRunner(dest).run(lines._pipeline)
+        assert f"at {__file__}:" in str(told.value)
+        counts.write("counts", gaia.TXT)
+        assert len(gaia.LocalRunner(dest, workers=0).run(lines._pipeline)["counts"]) == 3
+
+    def test_records_of_a_join_that_go_nowhere_are_told_of(
+        self, lines: gaia.PTable[str], dest: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
+        lines._pipeline.join(Plain, [lines.bind_with(Plain.do)], name="add")
+        gaia.LocalRunner(dest, workers=0).run(lines._pipeline)
+        assert "the result of `add` is not written, and its 3 records" in capsys.readouterr().err
+
+    def test_a_join_that_only_counts_runs(
+        self, lines: gaia.PTable[str], dest: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
+        lines._pipeline.join(OnlyCounts, [lines.bind_with(OnlyCounts.do)])
+        result = gaia.LocalRunner(dest, workers=0).run(lines._pipeline)
+        assert result.counters["seen"] == 3
+        assert capsys.readouterr().err == ""
+
+
+class OnlyCounts(Plain):
+    def do(self, record: str, ctx: gaia.Context[str]) -> None:
+        ctx.inc("seen")
+
+
+def test_a_pipeline_in_place_of_a_destination_is_refused(
+    lines: gaia.PTable[str], dest: Path
+) -> None:
+    pipeline: Any = lines._pipeline
+    with pytest.raises(gaia.PipelineError, match=r'expected a destination, LocalRunner\("out"\)'):
+        gaia.LocalRunner(pipeline)
+    runner: Any = gaia.LocalRunner(dest)
+    with pytest.raises(gaia.PipelineError, match=r"expected a pipeline, .*, got 'out'"):
+        runner.run("out")
+
+
+@pytest.mark.parametrize("pattern", ["**.txt", "a/**b/c", "memory://x/**.txt"])
+def test_a_double_star_is_a_whole_folder(dest: Path, pattern: str) -> None:
+    pipeline = gaia.Pipeline("p")
+    pipeline.read_text(pattern, name="x").write("out", gaia.TXT).with_mod_n_sharding(1)
+    with pytest.raises(gaia.InputError, match=r"^step `x`: `\*\*` has to be a whole folder"):
+        gaia.LocalRunner(dest).run(pipeline)

@@ -237,3 +237,13 @@ def test_a_run_with_another_limit_does_not_go_on_with_what_is_there(tmp_path, ca
 def test_what_is_no_limit_is_refused(tmp_path, limit):
     with pytest.raises(gaia.PipelineError, match="expected a limit of 1 record or more, got"):
         gaia.LocalRunner(tmp_path, limit=limit)
+
+
+def test_tables_of_a_run_without_a_limit_are_not_replaced_silently(tmp_path, capsys):
+    pipeline = gaia.Pipeline("numbers")
+    numbers = pipeline.from_records([1, 2, 3], name="numbers")
+    numbers.write("out", gaia.TXT).with_mod_n_sharding(1)
+    told = "limited to 2 records of each input, replaces `out` of a run without a limit"
+    for limit, expected in [(2, False), (None, False), (2, True), (2, False)]:
+        gaia.LocalRunner(tmp_path, workers=0, limit=limit).run(pipeline)
+        assert (told in capsys.readouterr().err) is expected

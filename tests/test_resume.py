@@ -478,3 +478,36 @@ def test_a_stage_whose_tasks_were_not_all_told_is_done_anew(
     check(job.run(resume=True))
 
     assert job.mapped() == len(WORDS)
+
+
+class FailsAtThree(gaia.Mapper[int, int]):
+    def __init__(self, fine: str) -> None:
+        self.fine = fine
+
+    def do(self, number: int, ctx: gaia.Context[int]) -> None:
+        if number == 3 and not os.path.exists(self.fine):
+            raise ValueError("stopped")
+        ctx.write(number)
+
+
+def test_what_could_be_gone_on_with_is_not_thrown_away_silently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dest = tmp_path / "out"
+    fine = tmp_path / "fine"
+    pipeline = gaia.Pipeline("p")
+    lines = pipeline.from_records([1, 2, 3], name="lines").map(FailsAtThree, str(fine))
+    lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
+    told = (
+        "gaia: an unfinished run was here (2 of 3 tasks of `lines` were finished); "
+        "resume=True would have gone on with it\n"
+    )
+    for resume, expected in [(False, False), (True, False), (False, True)]:
+        with pytest.raises(gaia.StepError):
+            gaia.LocalRunner(dest, workers=0, resume=resume).run(pipeline)
+        assert (told in capsys.readouterr().err) is expected
+    fine.touch()
+    gaia.LocalRunner(dest, workers=0, resume=True).run(pipeline)
+    capsys.readouterr()
+    gaia.LocalRunner(dest, workers=0).run(pipeline)
+    assert capsys.readouterr().err == ""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -51,9 +51,9 @@ class Destination(Protocol):
             OutputError: One of these, or the destination cannot be written.
         """
 
-    def open(self, keep: bool) -> Folder:
+    def open(self, keep: bool, left: Callable[[Folder], None]) -> Folder:
         """Begins the run; returns the folder for what it needs meanwhile. With `keep`, what an
-        earlier run left there is still there.
+        earlier run left there is still there; otherwise `left` is shown it before it goes.
 
         Raises:
             OutputError: Another run is going on there.
@@ -108,7 +108,7 @@ class LocalDestination:
             if any(path.startswith(inside) for path in read):
                 raise OutputError(_taken(folder, table))
 
-    def open(self, keep: bool) -> Folder:
+    def open(self, keep: bool, left: Callable[[Folder], None]) -> Folder:
         """See `Destination.open`."""
         holder = os.path.join(self._hidden, "holder")
         self._lock = LocalLock(os.path.join(self.url, OWN), holder, self.url)
@@ -116,7 +116,8 @@ class LocalDestination:
             if name not in ("holder", WORK):
                 _remove(os.path.join(self._hidden, name))
         work = os.path.join(self._work, WORK)
-        if not keep:
+        if not keep and os.path.isdir(work):
+            left(Folder(work))
             shutil.rmtree(work, ignore_errors=True)
         return Folder(_made(work))
 
@@ -203,9 +204,13 @@ class StoreDestination:
         except Exception as error:
             raise OutputError(explain(error, "write to", self.url)) from None
 
-    def open(self, keep: bool) -> Folder:
+    def open(self, keep: bool, left: Callable[[Folder], None]) -> Folder:
         """See `Destination.open`."""
         self._lock = StoreLock(self._store, join(self.url, OWN, "lock"), self.url)
+        work = os.path.join(self._work, WORK)
+        folder = Folder(join(self._hidden, WORK), self._store) if self._shared else Folder(work)
+        if not keep:
+            left(folder)
         # What a run that was killed has left in the store is sent again.
         self._store.remove(self._unfinished(keep))
         if not keep:
@@ -214,9 +219,9 @@ class StoreDestination:
         for name in os.listdir(self._work):
             if name != WORK:
                 _remove(os.path.join(self._work, name))
-        if self._shared:
-            return Folder(join(self._hidden, WORK), self._store)
-        return Folder(_made(os.path.join(self._work, WORK)))
+        if not self._shared:
+            _made(work)
+        return folder
 
     def begin(self, table: str, keep: bool) -> tuple[str, Upload | None]:
         """See `Destination.begin`."""

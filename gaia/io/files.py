@@ -58,6 +58,8 @@ def expand(pattern: str, store: Store | None = None) -> list[InputFile]:
     Raises:
         InputError: There are none, or one cannot be read.
     """
+    if any("**" in part and part != "**" for part in pattern.split("/")):
+        raise InputError("`**` has to be a whole folder in the path, as in `**/*.py`")
     with reading(pattern):
         files = _local(pattern) if store is None else _remote(pattern, store)
     if not files:

@@ -159,6 +159,27 @@ def plan(pipeline: str, nodes: tuple[Node, ...], writes: Mapping[str, Write]) ->
     return Plan(pipeline, tuple(stages))
 
 
+def check_written(nodes: tuple[Node, ...], writes: Mapping[str, Write]) -> None:
+    """Refuses to run what leaves nothing behind.
+
+    Joiners of Python may be there for what they count; a native one counts nothing.
+
+    Raises:
+        PipelineError: No table is written, or nothing takes the result of a native joiner.
+    """
+    letters = any(isinstance(node.on_error, DeadLetters) for node in nodes)
+    if not writes and not letters:
+        raise PipelineError("nothing is written: call .write(name, format) on a table")
+    used = {write.node for write in writes.values()}
+    used |= {node.parent for node in nodes if isinstance(node, Step)}
+    for node in nodes:
+        if isinstance(node, Join) and isinstance(node.joiner, NativeJoiner) and node not in used:
+            raise PipelineError(
+                f"the result of `{node.name}` is not written: call .write(name, format) on it",
+                location=node.location,
+            )
+
+
 def check_join(join: Join, writes: Mapping[str, Write]) -> list[Write]:
     """The written tables that a join reads, one for each of its inputs.
 

@@ -135,6 +135,25 @@ def open_resume(place: Destination, work: Folder, resuming: bool) -> Resume:
     return Resume(place, work, past, journal.open_journal(work), resuming)
 
 
+def tell_of_unfinished(work: Folder) -> None:
+    """Tells of what an earlier run has left that did not end, if this one throws it away."""
+    past = Past()
+    # A journal of another version, or of classes that are no more, is of no use to anyone.
+    with suppress(Exception):
+        past = journal.read_journal(work)
+    parts = [f"`{name}` was finished" for name in past.committed]
+    parts += [
+        f"{len(half.reports)} of {half.began.tasks} tasks of `{name}` were finished"
+        for name, half in past.half.items()
+        if half.reports
+    ]
+    if parts:
+        tell(
+            f"gaia: an unfinished run was here ({', '.join(parts)}); resume=True would have gone "
+            "on with it"
+        )
+
+
 def _last_run(place: Destination) -> list[Committed]:
     """The stages of the last run that came to its end."""
     # A record of another version, or of classes that are no more, is of no use here.

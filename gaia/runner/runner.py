@@ -1,5 +1,6 @@
 """What all runners do: plan, execute, and tell what came of it."""
 
+import json
 import math
 import os
 import signal
@@ -7,7 +8,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any
 
@@ -80,6 +81,11 @@ class Runner:
             raise PipelineError(f"expected http_port from 0 to 65535, got {http_port!r}")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise PipelineError(f"expected a limit of 1 record or more, got {limit!r}")
+        if not isinstance(dest_dir, str | os.PathLike):
+            raise PipelineError(
+                f'expected a destination, {type(self).__name__}("out").run(pipeline), got '
+                f"{dest_dir!r}"
+            )
         dest = os.fspath(dest_dir)
         self._store = store_of(dest, storage_options, filesystem)
         self.dest_dir = local_path(dest) if self._store is None else url_of(dest, self._store)
@@ -141,6 +147,8 @@ class Runner:
             plan, reads = planned.plan, planned.reads
             place = self._place()
             scheduler.prepare(plan, reads, place)
+            if self.limit is not None:
+                _warn_of_limit(plan, place, self.limit)
             _warn_of_long_reads(reads, planned.tasks_at_once)
             try:
                 with _terminating():
@@ -168,6 +176,7 @@ class Runner:
                 raise stop.with_traceback(None) from None
         if profiled := status.profile():
             tell("\n".join(table(profiled)))
+        _warn_of_unwritten(plan, progress)
         _warn_of_parse_errors(progress)
         _warn_of_skipped(progress)
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
@@ -204,7 +213,11 @@ class Runner:
 
     def _planned(self, pipeline: Pipeline) -> _Planned:
         """What is to be done, and by how many; reads the inputs' names and sizes alone."""
-        plan = pipeline.plan()
+        if not isinstance(pipeline, Pipeline):
+            raise PipelineError(
+                f'expected a pipeline, {type(self).__name__}("out").run(pipeline), got {pipeline!r}'
+            )
+        plan = pipeline._plan_to_run()
         workers = self._workers()
         reads = scheduler.plan_reads(plan, workers, self.verify, self.limit)
         stores = {self._store, *(part.file.store for part in parts_of(reads))}
@@ -281,6 +294,34 @@ def _warn_of_long_reads(reads: dict[str, list[Task]], workers: int) -> None:
                 "which a single worker has to read while the others wait; recompress it with pzstd "
                 "or bgzip, whose files are read in parts, or cut it into several files"
             )
+
+
+def _warn_of_unwritten(plan: Plan, progress: scheduler.Progress) -> None:
+    """Tells of joins whose records went nowhere; those that only count write none."""
+    counters = {stage.name: stage.counters for stage in progress.stages}
+    for stage in plan.stages:
+        if stage.joiner is None or stage.root.tables or stage.root.branches:
+            continue
+        if count := counters[stage.name].get("fn-writes", 0):
+            tell(
+                f"gaia: the result of `{stage.name}` is not written, and its {count} records are "
+                "lost: call .write(name, format) on it"
+            )
+
+
+def _warn_of_limit(plan: Plan, place: Destination, limit: int) -> None:
+    """Tells that tables of a run without a limit are replaced by those of one that has it."""
+    # A record of another version, or one that cannot be read, tells nothing.
+    with suppress(Exception):
+        last = json.loads(place.read_record())
+        if last["settings"]["limit"] is None:
+            written = {table.name for stage in plan.stages for table in stage.tables()}
+            if replaced := sorted(written & last["tables"].keys()):
+                tell(
+                    f"gaia: this run, limited to {limit} records of each input, replaces "
+                    f"{', '.join(f'`{name}`' for name in replaced)} of a run without a limit; "
+                    "give it a dest_dir of its own to keep both"
+                )
 
 
 def _warn_of_parse_errors(progress: scheduler.Progress) -> None:

@@ -30,7 +30,7 @@ from gaia.runner.journal import Committed
 from gaia.runner.limit import limited_tasks
 from gaia.runner.memory import budget_of, share_of
 from gaia.runner.report import leave, leave_failed
-from gaia.runner.resume import Resume, open_resume
+from gaia.runner.resume import Resume, open_resume, tell_of_unfinished
 from gaia.runner.shuffle import LocalShuffle, Shuffle
 from gaia.runner.skew import hottest_keys
 from gaia.runner.skips import Skipped
@@ -145,7 +145,7 @@ def _executed(
     state: Resume | None = None
     finished = False
     try:
-        work = place.open(keep=settings.resume)
+        work = place.open(settings.resume, tell_of_unfinished)
         state = open_resume(place, work, settings.resume)
         run = _Execution(plan, engine, place, settings, state, status)
         for stage in plan.stages:

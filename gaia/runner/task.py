@@ -22,6 +22,7 @@ from gaia.io.grouped import Shipped
 from gaia.io.shipping import Shipping
 from gaia.pipeline.aggregates import field_numbers, fields_of
 from gaia.pipeline.graph import Call, Custom, Format, ModN
+from gaia.pipeline.names import label, type_name
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
 from gaia.pipeline.plan import Branch, Input, Stage, Table, walk
@@ -163,8 +164,8 @@ class _TaskRun:
             for name, operator, ctx in self.operators:
                 run = self.setup.run.copy()
                 self._enter(name, users=True)
-                operator.setup(run)
-                operator.on_shard_start(self.task.shard, ctx)
+                _call(operator.setup, run)
+                _call(operator.on_shard_start, self.task.shard, ctx)
             self._enter(stage.name)
             self.reading = True
             _core.begin_reading(sum(part.size for part in self._parts()))
@@ -180,7 +181,7 @@ class _TaskRun:
             self.reading = False
             for name, operator, ctx in self.operators:
                 self._enter(name, users=not isinstance(operator, _Native))
-                operator.on_shard_finish(ctx)
+                _call(operator.on_shard_finish, ctx)
                 ctx.flush()
             for table, _, output in self.outputs:
                 self._enter(f"write {table.name}")
@@ -459,6 +460,21 @@ class _Native(Operator[Any]):
 
     def on_shard_finish(self, ctx: Any) -> None:
         self.joint.finish(ctx)
+
+
+def _call(hook: Callable[..., Any], *args: Any) -> None:
+    """Calls a method of the user's, and refuses what it returns, which nobody would see again.
+
+    Raises:
+        TypeError: It is not None.
+    """
+    returned = hook(*args)
+    if returned is not None:
+        instead = "keep it in `self`" if hook.__name__ == "setup" else "call ctx.write(record)"
+        raise TypeError(
+            f"`{label(hook)}` returned `{type_name(type(returned))}`, which would be lost; "
+            f"{instead}"
+        )
 
 
 def _handler(joiner: Any, entry: Input) -> tuple[str, Any]:
