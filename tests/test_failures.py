@@ -566,11 +566,6 @@ class ReturnsRecords(gaia.Mapper[str, str]):
         return line
 
 
-class YieldsRecords(gaia.Mapper[str, str]):
-    def do(self, line: str, ctx: gaia.Context[str]):
-        yield line
-
-
 class ReturnsBatches(gaia.Mapper[str, str]):
     def do_batch(self, batch: gaia.Batch, ctx: gaia.Context[str]):
         return ["lost"]
@@ -581,7 +576,6 @@ class TestWhatIsLost:
         ("cls", "told"),
         [
             (ReturnsRecords, "`ReturnsRecords.do` returned `str`"),
-            (YieldsRecords, "`YieldsRecords.do` returned `generator`"),
             (ReturnsBatches, "`ReturnsBatches.do_batch` returned `list`"),
         ],
     )
