@@ -558,7 +558,7 @@ class ReturnsInSetup(Plain):
 
 class TestWhatIsLost:
     @pytest.mark.parametrize(
-        "cls, told",
+        ("cls", "told"),
         [
             (ReturnsAtStart, "`ReturnsAtStart.on_shard_start` returned `str`, {}ctx.write(record)"),
             (ReturnsAtFinish, "`ReturnsAtFinish.on_shard_finish` returned `list`, {}ctx.write("),
@@ -584,7 +584,7 @@ class TestWhatIsLost:
         lines.map(Plain)
         with pytest.raises(gaia.PipelineError, match=r"^nothing is written: call \.write\(name"):
             getattr(gaia.LocalRunner(dest), run)(lines._pipeline)
-        with pytest.raises(gaia.PipelineError, match="^nothing is written"):
+        with pytest.raises(gaia.PipelineError, match=r"^nothing is written"):
             gaia.testing.run(gaia.Pipeline("empty"))
         assert not dest.exists()
 
@@ -594,7 +594,9 @@ class TestWhatIsLost:
         words = lines.map(gaia.ops.Words())
         words.write("words", gaia.TXT).with_mod_n_sharding(1, "word")
         counts = lines._pipeline.join(gaia.ops.GroupBy("word", count="sum"), [words], name="add")
-        with pytest.raises(gaia.PipelineError, match="^the result of `add` is not written") as told:
+        with pytest.raises(
+            gaia.PipelineError, match=r"^the result of `add` is not written"
+        ) as told:
             gaia.LocalRunner(dest).run(lines._pipeline)
         assert f"at {__file__}:" in str(told.value)
         counts.write("counts", gaia.TXT)

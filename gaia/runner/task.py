@@ -162,8 +162,8 @@ class _TaskRun:
             for name, operator, ctx in self.operators:
                 run = self.setup.run.copy()
                 self._enter(name, users=True)
-                _nothing(operator.setup, operator.setup(run))
-                _nothing(operator.on_shard_start, operator.on_shard_start(self.task.shard, ctx))
+                _call(operator.setup, run)
+                _call(operator.on_shard_start, self.task.shard, ctx)
             self._enter(stage.name)
             self.reading = True
             _core.begin_reading(sum(part.size for part in self._parts()))
@@ -179,7 +179,7 @@ class _TaskRun:
             self.reading = False
             for name, operator, ctx in self.operators:
                 self._enter(name, users=not isinstance(operator, _Native))
-                _nothing(operator.on_shard_finish, operator.on_shard_finish(ctx))
+                _call(operator.on_shard_finish, ctx)
                 ctx.flush()
             for table, _, output in self.outputs:
                 self._enter(f"write {table.name}")
@@ -460,12 +460,13 @@ class _Native(Operator[Any]):
         self.joint.finish(ctx)
 
 
-def _nothing(hook: Callable[..., Any], returned: object) -> None:
-    """Refuses what a hook returned, which nobody would see again.
+def _call(hook: Callable[..., object], *args: Any) -> None:
+    """Calls a hook, and refuses what it returns, which nobody would see again.
 
     Raises:
         TypeError: It is not None.
     """
+    returned = hook(*args)
     if returned is not None:
         instead = "keep it in `self`" if hook.__name__ == "setup" else "call ctx.write(record)"
         raise TypeError(
