@@ -170,7 +170,9 @@ class Pipeline(Reads):
         bound = tuple(JoinInput(self.name, table._node, None, caller()) for table in inputs)
         join = Join(name, joiner, bound, (), output, caller())
         chosen = plan.check_join(join, self._writes)
-        wiring.check_meeting(name, what, joiner.keys(takes), chosen)
+        wiring.check_meeting(
+            name, what, joiner.keys(takes), chosen, [plan.kept(w, self._writes) for w in chosen]
+        )
         self._add_node(join)
         return PTable(self, join)
 
@@ -221,15 +223,7 @@ class Pipeline(Reads):
         """The drawing, which notebooks show."""
         return self.to_svg()
 
-    def plan(self) -> "plan.Plan":
-        """The stages that a runner executes.
-
-        Raises:
-            PipelineError: As `explain`.
-        """
-        return plan.plan(self.name, tuple(self._nodes), self._writes)
-
-    def _plan_to_run(self) -> "plan.Plan":
+    def _plan_to_run(self) -> plan.Plan:
         """The plan of a pipeline that is complete: one that leaves something behind.
 
         Raises:
@@ -237,6 +231,14 @@ class Pipeline(Reads):
         """
         plan.check_written(tuple(self._nodes), self._writes)
         return self.plan()
+
+    def plan(self) -> "plan.Plan":
+        """The stages that a runner executes.
+
+        Raises:
+            PipelineError: As `explain`.
+        """
+        return plan.plan(self.name, tuple(self._nodes), self._writes)
 
     def _read(
         self, source: Any, tp: Any, name: str | None, default: str, on_error: OnError = fail
