@@ -267,7 +267,26 @@ def check_columns(step: str, tp: Any) -> None:
 def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:
     """Refuses arguments that the class does not take."""
     if why := misfit(cls, [*map(type, args)]):
-        raise PipelineError(f"the class {why}", step=step)
+        wanted = signatures.required(cls)
+        hint = ""
+        if len(args) < len(wanted):
+            them = "it" if len(wanted) == 1 else "them"
+            behind = "map(" if issubclass(cls, Mapper) else "join("
+            inputs = "" if issubclass(cls, Mapper) else "[...], "
+            call = f"{behind}{type_name(cls)}, {inputs}{', '.join(wanted)})"
+            hint = f"; pass {them} after the {'class' if not inputs else 'inputs'}: {call}"
+        raise PipelineError(f"the class {why}{hint}", step=step)
+
+
+def refuse_keywords(step: str, function: Any, call: str, keywords: dict[str, Any]) -> None:
+    """Refuses arguments for user code that were given by name."""
+    if keywords:
+        values = ", ".join(map(repr, keywords.values()))
+        raise PipelineError(
+            f"expected arguments for `{label(function)}` by position, {call.format(values)}, "
+            f"got {', '.join(f'{name}=' for name in keywords)}",
+            step=step,
+        )
 
 
 def check_takes(step: str, what: str, hints: list[Any], node: Node, location: str = "") -> None:
