@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 
 from gaia.io.tell import escaped
+from gaia.runner import memory
 
 # What differs from run to run, and tells nothing of how they were done.
-_INCIDENTAL = ("dest_dir", "resume")
+_INCIDENTAL = ("dest_dir", "resume", "memory_by_default")
 
 
 def summary(run: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     versions = dict(run.get("versions", {}))
     stages: list[dict[str, Any]] = run.get("stages", [])
     profile: dict[str, Any] = run.get("profile") or {}
+    errors: list[dict[str, Any]] = run.get("errors", [])
     return {
         "pipeline": run.get("pipeline"),
         "phase": run.get("phase"),
@@ -52,7 +54,8 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
             if name not in _INCIDENTAL
         },
         "versions": versions,
-        "errors": len(run.get("errors", [])),
+        "errors": len(errors),
+        "failure": next((e.get("text") for e in errors[::-1] if e.get("kind") == "failed"), None),
     }
 
 
@@ -98,6 +101,10 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     {'a': 8.0, 'b': 6.0, 'change': -0.25}
     """
     one, two = summary(a), summary(b)
+    # By default it is a part of what happens to be free.
+    if _memory_by_default(a) and _memory_by_default(b):
+        one["settings"].pop("memory", None)
+        two["settings"].pop("memory", None)
     heads = ("pipeline", "phase", "started", "elapsed", "command", "errors")
     return {
         "runs": [{name: run[name] for name in heads} for run in (one, two)],
@@ -114,6 +121,10 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
             for name in ("counters", "inputs", "settings", "versions")
         },
     }
+
+
+def _memory_by_default(run: dict[str, Any]) -> bool:
+    return bool(run.get("settings", {}).get("memory_by_default"))
 
 
 def _each(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -146,8 +157,13 @@ def summary_lines(found: dict[str, Any], heading: Callable[[str], str] = str) ->
     yield heading(_head(found))
     yield f"  began   {_when(found['started'])}"
     yield f"  took    {_seconds(found['elapsed'])}"
+    if (limit := found["settings"].get("limit")) is not None:
+        yield f"  limit   the first {_count(limit)} of the records of each input"
     if found["errors"]:
         yield f"  errors  {found['errors']} kept in its record"
+    if found["failure"]:
+        yield ""
+        yield from map(escaped, found["failure"].splitlines())
     for title, shown in (("stages", _STAGE), ("tables", _TABLE), ("profile", _PROFILE)):
         if not found[title]:
             continue
@@ -176,12 +192,12 @@ def compare_lines(found: dict[str, Any], heading: Callable[[str], str] = str) ->
             continue
         rows.append(Row(title))
         for name, each in found[title].items():
-            rows.append(Row(f"  {name}"))
-            rows += [
+            cells = [
                 Row(f"    {_LABELS.get(key, key)}", _cells(both, shown[key]))
                 for key, both in each.items()
                 if key in shown and (both["a"] or both["b"])
             ]
+            rows += [Row(f"  {name}"), *cells] if cells else []
     if found["counters"]:
         rows.append(Row("counters that differ"))
         rows += [
@@ -193,8 +209,9 @@ def compare_lines(found: dict[str, Any], heading: Callable[[str], str] = str) ->
         if found[title]:
             rows = [Row(f"{title} that differ")]
             for name, both in found[title].items():
-                rows += [Row(f"  {name}"), Row(f"    A  {_value(both['a'])}")]
-                rows += [Row(f"    B  {_value(both['b'])}")]
+                value = _size if name == "memory" else _value
+                rows += [Row(f"  {name}"), Row(f"    A  {value(both['a'])}")]
+                rows += [Row(f"    B  {value(both['b'])}")]
             yield from _table_lines(rows, heading)
 
 
@@ -269,6 +286,10 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return "-" if value is None else str(value)
+
+
+def _size(value: float | None) -> str:
+    return memory.shown(int(value)) if _is_number(value) and value else "-"
 
 
 _LABELS = {

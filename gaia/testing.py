@@ -19,7 +19,7 @@ from typing import Any
 
 import attrs
 
-from gaia.errors import PipelineError
+from gaia.errors import GaiaError, PipelineError
 from gaia.io.destination import LocalDestination
 from gaia.pipeline.graph import ModN
 from gaia.pipeline.names import type_name
@@ -80,6 +80,7 @@ def run(
         PipelineError: There is no read of that name, or a record is not of its type.
         GaiaError: As `LocalRunner.run`.
     """
+    __tracebackhide__ = True
     if tasks < 1:
         raise PipelineError(f"expected a number of tasks, 1 or more, got {tasks}")
     plan = _with_shards(pipeline._plan_to_run(), shards)
@@ -102,7 +103,10 @@ def run(
         scheduler.prepare(plan, reads, place)
         settings = scheduler.Settings(Attempts(), _BUDGET, report=False)
         status = Status(plan, {})
-        progress = scheduler.execute(plan, reads, InlineEngine(), place, settings, status)
+        try:
+            progress = scheduler.execute(plan, reads, InlineEngine(), place, settings, status)
+        except GaiaError as error:
+            raise error.with_traceback(None) from None
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
         written = {}
         for name, manifest in progress.manifests.items():
@@ -125,6 +129,7 @@ def assert_same_records(actual: Iterable[Any], expected: Iterable[Any]) -> None:
       missing: 2
       unexpected: 1
     """
+    __tracebackhide__ = True
     # By their text, because records need not be hashable; it tells 1 from 1.0 and True as well.
     left, right = Counter(map(saferepr, actual)), Counter(map(saferepr, expected))
     if left == right:
@@ -136,6 +141,7 @@ def assert_same_records(actual: Iterable[Any], expected: Iterable[Any]) -> None:
 
 
 def _tasks(stage: Stage, records: list[Any], tasks: int, seed: int | None) -> list[Task]:
+    __tracebackhide__ = True
     for record in records:
         if not accepts(stage.root.type, type(record)):
             raise PipelineError(

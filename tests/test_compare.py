@@ -182,6 +182,48 @@ def test_what_is_no_run_is_told(
     assert told.err.count("\n") == 1
 
 
+class FailsAtTwo(gaia.Mapper[int, int]):
+    def do(self, number: int, ctx: gaia.Context[int]) -> None:
+        ctx.write(1 // (2 - number))
+
+
+def test_a_run_that_did_not_end_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline = gaia.Pipeline("p")
+    numbers = pipeline.from_records([1, 2], name="numbers").map(FailsAtTwo, name="divide")
+    numbers.write("out", gaia.TXT).with_mod_n_sharding(1)
+    runner = gaia.LocalRunner(tmp_path, workers=0, limit=2)
+    with pytest.raises(gaia.StepError):
+        runner.run(pipeline)
+    (tmp_path / "_gaia" / "run" / "tasks").mkdir(parents=True, exist_ok=True)
+    assert main(["report", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "limit   the first 2 of the records of each input\n" in told
+    assert "\nstep `divide` failed: ZeroDivisionError" in told
+    assert "  record: 2\n" in told
+    assert "\n(a run here did not end: resume it)\n" in told
+    (tmp_path / "_gaia" / "run.json").unlink()
+    assert main(["report", str(tmp_path)]) == 1
+    assert "there is no" in (err := capsys.readouterr().err)
+    assert err.endswith("; a run here did not end: resume it\n")
+
+
+def test_memory_by_default_is_no_setting_that_differs() -> None:
+    runs = [
+        BEFORE | {"settings": {"memory": size, "memory_by_default": default}}
+        for size, default in [(16_100_000_000, True), (9_000_000_000, True), (1 << 30, False)]
+    ]
+    assert compare(runs[0], runs[1])["settings"] == {}
+    told = list(compare_lines(compare(runs[0], runs[2])))
+    assert "    A  16.1 GB" in told
+    assert "    B  1.1 GB" in told
+
+
+def test_a_step_without_time_has_no_row() -> None:
+    idle = {"step": "idle", "seconds": 0.0, "user": 0.0, "gaia": 0.0, "samples": 0}
+    run = BEFORE | {"profile": {"stages": [{"stage": "read", "steps": [idle]}], "lines": []}}
+    assert not [line for line in compare_lines(compare(run, run)) if "idle" in line]
+
+
 def test_three_runs_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "a", "b", "c"]) == 2
     assert "expected one run or two, got 3" in capsys.readouterr().err

@@ -670,3 +670,29 @@ class TestWriting:
 
 def _unzstd(raw: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress(raw)
+
+
+@attrs.define
+class Tabbed:
+    one: int
+    two: int
+
+
+def test_the_header_of_a_file_with_tabs_hints_at_the_delimiter(tmp_path):
+    (tmp_path / "a.csv").write_text("one\ttwo\n1\t2\n")
+    pipeline = gaia.Pipeline("p")
+    rows = pipeline.read_csv(str(tmp_path / "a.csv"), type=Tabbed, name="rows")
+    rows.write("out", gaia.TXT).with_mod_n_sharding(1, "one")
+    with pytest.raises(gaia.InputError) as told:
+        gaia.LocalRunner(tmp_path / "out", workers=0).run(pipeline)
+    assert str(told.value).startswith("step `rows`: expected a column for each field of `Tabbed`")
+    assert str(told.value).endswith('; the columns seem to be apart by tabs: delimiter="\\t"')
+
+
+@pytest.mark.parametrize(("text", "hinted"), [("a b", True), ("a\n/b", True), ("a.txt", False)])
+def test_a_text_in_place_of_a_path_hints_at_from_records(tmp_path, text, hinted):
+    pipeline = gaia.Pipeline("p")
+    pipeline.read_text(text, name="x").write("out", gaia.TXT).with_mod_n_sharding(1)
+    with pytest.raises(gaia.InputError, match="no file matches") as told:
+        gaia.LocalRunner(tmp_path / "out").run(pipeline)
+    assert ("from_records" in str(told.value)) is hinted

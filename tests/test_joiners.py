@@ -251,6 +251,11 @@ def test_what_is_no_aggregate(how, why):
         pipeline.join(GroupBy("word", **how), [counts])
 
 
+class Halve(gaia.Joiner[Fact]):
+    def on_fact(self, fact: Fact, ctx: gaia.Context[Fact]) -> None:
+        ctx.write(Fact(fact.id // 2, fact.amount))
+
+
 class TestMeeting:
     def table(self, key: str, shards: int = 2) -> tuple[gaia.Pipeline, Any]:
         pipeline = gaia.Pipeline("p")
@@ -272,6 +277,40 @@ class TestMeeting:
         pipeline, facts = self.table("id")
         pipeline.join(Distinct(("id", "amount")), [facts])
         pipeline.join(TopK(3, "amount"), [facts])
+
+    def test_a_joiner_in_python_may_have_changed_the_key(self):
+        pipeline, facts = self.table("id")
+        halved = pipeline.join(Halve, [facts.bind_with(Halve.on_fact)], name="halve")
+        above = halved.filter(lambda fact: fact.id > 0, name="above")
+        above.write("above", gaia.TXT).with_mod_n_sharding(2, "id")
+        kept = halved.filter(lambda fact: fact.id > 0, name="kept")
+        kept.write("kept", gaia.TXT)
+        with pytest.raises(gaia.PipelineError) as told:
+            pipeline.join(GroupBy("id", amount="sum"), [kept])
+        assert (
+            "table `kept` keeps the shards that `facts` had before `halve`, which may have changed "
+            "that: equal keys would be in different shards; shard `kept` anew with "
+            '.with_mod_n_sharding(2, "id")'
+        ) in str(told.value)
+        pipeline.join(TopK(3, "amount"), [kept])
+        pipeline.join(Distinct("id"), [above])
+
+    def test_a_step_behind_an_operator_may_have_changed_the_key(self):
+        pipeline, facts = self.table("id")
+        sums = pipeline.join(GroupBy("id", amount="sum"), [facts])
+        moved = sums.map(lambda fact: Fact(fact.id + 1, 0.0), name="moved", output=Fact)
+        moved.write("moved", gaia.TXT)
+        with pytest.raises(gaia.PipelineError, match="before `moved`, which may have changed"):
+            pipeline.join(Distinct("id"), [moved])
+
+    def test_operators_and_filters_keep_the_key(self):
+        pipeline, facts = self.table("id")
+        sums = pipeline.join(GroupBy("id", amount="sum"), [facts])
+        large = sums.filter(lambda fact: fact.amount > 1, name="large")
+        large.write("large", gaia.TXT)
+        pipeline.join(Distinct("id"), [large])
+        with pytest.raises(gaia.PipelineError, match="`large` is sharded by `id`"):
+            pipeline.join(Distinct("amount"), [large])
 
     def test_the_class_of_an_operator(self):
         pipeline, facts = self.table("id")

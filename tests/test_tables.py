@@ -484,3 +484,15 @@ def assert_named(path: Path, type: Any = str) -> None:
     again.with_mod_n_sharding(1, repr)
     with pytest.raises(gaia.InputError, match=re.escape(str(path))):
         gaia.LocalRunner(path.parent.parent, workers=0).run(pipeline)
+
+
+def test_a_destination_in_place_of_a_table_tells_its_tables(tmp_path):
+    pipeline = gaia.Pipeline("p")
+    for name in ("b", "a"):
+        numbers = pipeline.from_records([1], name=name)
+        numbers.write(name, gaia.TXT).with_mod_n_sharding(1)
+    gaia.LocalRunner(tmp_path, workers=0).run(pipeline)
+    with pytest.raises(gaia.TableError, match=r"manifest\.json; the tables in it are a, b$"):
+        gaia.read_table(tmp_path)
+    with pytest.raises(gaia.TableError, match=r"manifest\.json$"):
+        gaia.read_table(tmp_path / "_gaia")

@@ -169,3 +169,16 @@ class TestAssertSameRecords:
     def test_many_differences_are_counted(self) -> None:
         with pytest.raises(AssertionError, match=r"missing: 0(.|\n)*and 80 more$"):
             assert_same_records([], range(100))
+
+
+def test_a_failing_test_shows_none_of_gaias_frames() -> None:
+    pipeline = gaia.Pipeline("p")
+    fails = pipeline.from_records([0], name="numbers").map(lambda n: 1 // n, output=int)
+    fails.write("out", gaia.TXT).with_mod_n_sharding(1)
+    with pytest.raises(gaia.StepError) as step:
+        run(pipeline)
+    with pytest.raises(AssertionError) as same:
+        assert_same_records([1], [2])
+    for error in (step, same):
+        shown = [entry.path for entry in error.traceback if not entry.ishidden(error)]
+        assert [Path(path).name for path in shown] == [Path(__file__).name]

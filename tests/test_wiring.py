@@ -537,7 +537,7 @@ JOINS = [
         lambda job: job.join(Merge, job.in_4.bind_with(Merge.on_line)),
         step="merge",
         expected="a list of inputs",
-        got="JoinInput",
+        got=".bind_with(Merge.on_line)`",
     ),
     case(
         "no inputs",
@@ -1054,3 +1054,46 @@ def marked(word: str) -> int:
     lines, first = inspect.getsourcelines(test)
     (found,) = (number for number, line in enumerate(lines) if line.endswith(f"# {word}\n"))
     return first + found
+
+
+class Split(gaia.Mapper[str, str]):
+    def __init__(self, pattern: str) -> None: ...
+
+    def do(self, line: str, ctx: gaia.Context[str]) -> None: ...
+
+
+class MergeWith(gaia.Joiner[str]):
+    def __init__(self, mark: str) -> None: ...
+
+    def on_line(self, line: str, ctx: gaia.Context[str]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            lambda job: job.lines.map(Split),
+            "missing a required argument: 'pattern'; pass it after the class: map(Split, pattern)",
+        ),
+        (
+            lambda job: job.join(MergeWith, [job.in_4.bind_with(MergeWith.on_line)]),
+            "pass it after the inputs: join(MergeWith, [...], mark)",
+        ),
+        (
+            lambda job: job.lines.map(Split, pattern="x"),
+            "expected arguments for `Split` by position, map(Split, 'x'), got pattern=",
+        ),
+        (
+            lambda job: job.join(MergeWith, [job.in_4.bind_with(MergeWith.on_line)], mark="x"),
+            "by position, join(MergeWith, [...], 'x'), got mark=",
+        ),
+        (
+            lambda job: job.join(Merge, job.in_4.bind_with(Merge.on_line)),
+            ", got `shout_4.bind_with(Merge.on_line)`\n",
+        ),
+    ],
+)
+def test_what_to_do_about_arguments_is_told(job, wrong, told):
+    with pytest.raises(gaia.PipelineError) as error:
+        wrong(job)
+    assert told in str(error.value)

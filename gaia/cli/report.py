@@ -48,6 +48,8 @@ def _report(given: argparse.Namespace) -> int:
         print(json.dumps(found | ({"report": page} if len(runs) == 1 else {}), indent=1))
         return FINE
     print(*shown, sep="\n")
+    if len(runs) == 1 and _did_not_end(paths[0]):
+        print("\n(a run here did not end: resume it)")
     if len(runs) == 1 and page is not None:
         print(f"\nreport: {escaped(page)}")
     return FINE
@@ -69,10 +71,10 @@ def _run_at(path: str) -> tuple[str, dict[str, Any]]:
         else:
             content = bytes(store.call("cat_file", place))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"{path} has no record of a run: there is no {place}; expected a destination in which "
-            "a run has ended"
-        ) from None
+        why = "expected a destination in which a run has ended"
+        if _did_not_end(place):
+            why = "a run here did not end: resume it"
+        raise InputError(f"{path} has no record of a run: there is no {place}; {why}") from None
     except Exception as error:  # Clients of stores raise whatever they like.
         raise InputError(explain(error, "read", place)) from None
     try:
@@ -82,6 +84,14 @@ def _run_at(path: str) -> tuple[str, dict[str, Any]]:
     except ValueError as error:
         raise InputError(f"{place} is no record of a run: {error}") from None
     return place, run
+
+
+def _did_not_end(record: str) -> bool:
+    """Whether a later run than that of a record died where the record is, or would be."""
+    from gaia.io.destination import OWN, did_not_end
+
+    own = os.path.dirname(record)
+    return os.path.basename(own) == OWN and did_not_end(os.path.dirname(own))
 
 
 def _page(record: str) -> str | None:

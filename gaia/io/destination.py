@@ -13,7 +13,7 @@ from gaia.errors import OutputError, TableError
 from gaia.io.commit import check_replaceable, publish
 from gaia.io.files import reason
 from gaia.io.folder import Folder
-from gaia.io.locks import LocalLock, StoreLock
+from gaia.io.locks import LocalLock, StoreLock, is_locked
 from gaia.io.manifest import (
     COUNTERS,
     MANIFEST,
@@ -349,6 +349,12 @@ def _remove(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         os.remove(path)
+
+
+def did_not_end(dest: str) -> bool:
+    """Whether a folder of this machine has what a run has left that died or was stopped."""
+    own = os.path.join(dest, OWN)
+    return os.path.isdir(os.path.join(own, RUN)) and not is_locked(own)
 
 
 def own_file(dest: str, name: str) -> str:

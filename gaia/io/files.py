@@ -65,7 +65,10 @@ def expand(pattern: str, store: Store | None = None) -> list[InputFile]:
     if not files:
         plain = pattern if store is not None else local_path(pattern)
         resolved = "" if plain == pattern else f" ({plain})"
-        raise InputError(f"no file matches {pattern!r}{resolved}")
+        hint = ""
+        if "\n" in pattern or (" " in pattern and os.sep not in pattern):
+            hint = "; is that a text? from_records([...]) takes records themselves"
+        raise InputError(f"no file matches {pattern!r}{resolved}{hint}")
     return files
 
 

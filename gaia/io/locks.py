@@ -44,6 +44,22 @@ class LocalLock:
         os.close(self._folder)
 
 
+def is_locked(folder: str) -> bool:
+    """Whether somebody has the lock of a folder of this machine.
+
+    Raises:
+        OSError: There is no such folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 class StoreLock:
     """A lock in a store: a file that is made only if it is not there, and renewed meanwhile."""
 

@@ -120,11 +120,22 @@ def read_manifest(folder: str, store: Store | None = None) -> Manifest:
                 return parsed(file.read(), folder)
         return parsed(store.call("cat_file", path), folder)
     except FileNotFoundError:
-        raise TableError(f"{folder} is not a table: it has no {MANIFEST}") from None
+        inside = _tables_inside(folder) if store is None else []
+        hint = f"; the tables in it are {', '.join(inside)}" if inside else ""
+        raise TableError(f"{folder} is not a table: it has no {MANIFEST}{hint}") from None
     except GaiaError:
         raise
     except Exception as error:
         raise TableError(explain(error, "read", path)) from None
+
+
+def _tables_inside(folder: str, most: int = 10) -> list[str]:
+    """The tables in a folder of this machine, which is no table: the first ones of them."""
+    found: list[str] = []
+    with suppress(OSError):
+        names = sorted(os.listdir(folder))
+        found = [name for name in names if os.path.isfile(os.path.join(folder, name, MANIFEST))]
+    return [*found[:most], "..."] if len(found) > most else found
 
 
 def parsed(text: bytes, folder: str) -> Manifest:

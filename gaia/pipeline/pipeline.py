@@ -75,6 +75,7 @@ class Pipeline(Reads):
         name: str | None = None,
         on_error: OnError = fail,
         version: str | int | None = None,
+        **keywords: Any,
     ) -> PTable[Any]:
         """Brings together the shards of written tables that are sharded alike.
 
@@ -96,6 +97,8 @@ class Pipeline(Reads):
                 a method does not take its table's records.
         """
         name = self._step_name(name, snake_case(label(joiner)))
+        call = f"join({label(joiner)}, [...], {{}})"
+        wiring.refuse_keywords(name, joiner, call, keywords)
         wiring.check_made(name, joiner, NativeJoiner)
         if isinstance(joiner, NativeJoiner):
             if on_error is not fail:
@@ -111,7 +114,7 @@ class Pipeline(Reads):
         if not isinstance(inputs, Sequence) or not inputs:
             raise PipelineError(
                 "expected a list of inputs, [table.bind_with(MyJoiner.method), ...], "
-                f"got {inputs!r}",
+                f"got {_input_shown(inputs)}",
                 step=name,
             )
         for bound in inputs:
@@ -145,12 +148,12 @@ class Pipeline(Reads):
                 f"`{what}` takes its arguments itself, got {args!r} besides", step=name
             )
         if not isinstance(inputs, Sequence) or not inputs:
-            raise PipelineError(f"expected a list of tables, got {inputs!r}", step=name)
+            raise PipelineError(f"expected a list of tables, got {_input_shown(inputs)}", step=name)
         for table in inputs:
             if not isinstance(table, PTable):
                 got = repr(table)
                 if isinstance(table, JoinInput):
-                    got = f"`{table.node.name}.bind_with(...)`"
+                    got = _input_shown(table)
                 raise PipelineError(
                     f"expected a table for `{what}`, which needs no method to be bound, got {got}",
                     step=name,
@@ -171,7 +174,9 @@ class Pipeline(Reads):
         bound = tuple(JoinInput(self.name, table._node, None, caller()) for table in inputs)
         join = Join(name, joiner, bound, (), output, caller())
         chosen = plan.check_join(join, self._writes)
-        wiring.check_meeting(name, what, joiner.keys(takes), chosen)
+        wiring.check_meeting(
+            name, what, joiner.keys(takes), chosen, [plan.kept(w, self._writes) for w in chosen]
+        )
         self._add_node(join)
         return PTable(self, join)
 
@@ -354,3 +359,11 @@ class Pipeline(Reads):
             wiring.check_columns(step, bound.node.type)
             hints = [signatures.batch_type(handler)]
         wiring.check_takes(step, f"`{name}`", hints, bound.node, bound.location)
+
+
+def _input_shown(given: Any) -> str:
+    """What was given as an input, or in place of inputs, as its author wrote it."""
+    if isinstance(given, JoinInput):
+        method = "..." if given.handler is None else label(given.handler)
+        return f"`{given.node.name}.bind_with({method})`"
+    return repr(given)

@@ -233,6 +233,23 @@ def check_join(join: Join, writes: Mapping[str, Write]) -> list[Write]:
     return chosen
 
 
+def kept(write: Write, writes: Mapping[str, Write]) -> tuple[Write, Node | None]:
+    """The write that last sharded the records of a table, which may be this one; and the user code
+    behind it that may have changed the fields by which it did, if there is any."""
+    if write.sharding is not None:
+        return write, None
+    node = write.node
+    while isinstance(node, Step) and node.call is Call.FILTER:
+        node = node.parent
+    source = source_of(node)
+    if not isinstance(source, Join):
+        return write, None  # Files have the shards that their reader says.
+    before, changed = kept(check_join(source, writes)[0], writes)
+    if isinstance(node, Join) and isinstance(node.joiner, NativeJoiner):
+        return before, changed
+    return before, node
+
+
 def _key_kinds(write: Write) -> tuple[str, ...] | None:
     """What kinds of value a table is sharded by, where that is known before it is written."""
     if not isinstance(write.sharding, ModN) or callable(write.sharding.key):

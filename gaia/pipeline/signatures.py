@@ -124,6 +124,13 @@ def shown(function: Callable[..., Any]) -> str:
     return str(inspect.signature(function))
 
 
+def required(function: Callable[..., Any]) -> list[str]:
+    """The names of the positional parameters that have no default."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in positional and p.default is p.empty]
+
+
 def is_generator(function: Any) -> bool:
     """Whether calling the function returns a generator, which somebody has to iterate."""
     return inspect.isgeneratorfunction(function)

@@ -114,6 +114,7 @@ class PTable(Generic[T]):
         output: Any = None,
         batch_size: int = DEFAULT_BATCH,
         on_error: OnError = fail,
+        **keywords: Any,
     ) -> "PTable[Any]":
         """Passes every record through a `Mapper` class, a function of one record, or an operator
         of `gaia.ops`.
@@ -141,6 +142,7 @@ class PTable(Generic[T]):
         PTable[int]('length')
         """
         step = self._step_name(function, name)
+        wiring.refuse_keywords(step, function, f"map({label(function)}, {{}})", keywords)
         wiring.check_batch_size(step, batch_size)
         wiring.check_made(step, function, NativeMapper)
         if isinstance(function, NativeMapper):

@@ -203,11 +203,29 @@ def check_made(step: str, operator: Any, base: type) -> None:
 
 
 def check_meeting(
-    step: str, joiner: str, keys: tuple[str, ...] | None, writes: list[Write]
+    step: str,
+    joiner: str,
+    keys: tuple[str, ...] | None,
+    writes: list[Write],
+    sharded: list[tuple[Write, Node | None]],
 ) -> None:
-    """Refuses tables that are not sharded by the fields on which records have to meet."""
-    for write in writes:
-        sharding = write.sharding
+    """Refuses tables that are not sharded by the fields on which records have to meet.
+
+    `sharded` tells for each which write has sharded its records, and what may have changed these
+    fields since: only native joiners and filters are known to keep them.
+    """
+    for write, (origin, changed) in zip(writes, sharded, strict=True):
+        sharding = origin.sharding
+        if keys and changed and isinstance(sharding, ModN) and sharding.shards > 1:
+            shown = f'"{keys[0]}"' if len(keys) == 1 else keys
+            raise PipelineError(
+                f"`{joiner}` works by `{', '.join(keys)}`, but table `{write.name}` keeps the "
+                f"shards that `{origin.name}` had before `{changed.name}`, which may have changed "
+                f"that: equal keys would be in different shards; shard `{write.name}` anew with "
+                f".with_mod_n_sharding({sharding.shards}, {shown})",
+                step=step,
+                location=write.location,
+            )
         if keys is None or not isinstance(sharding, ModN) or not isinstance(sharding.key, tuple):
             continue
         others = [name for name in sharding.key if name not in keys]
@@ -249,7 +267,26 @@ def check_columns(step: str, tp: Any) -> None:
 def check_constructor(step: str, cls: type, args: tuple[Any, ...]) -> None:
     """Refuses arguments that the class does not take."""
     if why := misfit(cls, [*map(type, args)]):
-        raise PipelineError(f"the class {why}", step=step)
+        wanted = signatures.required(cls)
+        hint = ""
+        if len(args) < len(wanted):
+            them = "it" if len(wanted) == 1 else "them"
+            behind = "map(" if issubclass(cls, Mapper) else "join("
+            inputs = "" if issubclass(cls, Mapper) else "[...], "
+            call = f"{behind}{type_name(cls)}, {inputs}{', '.join(wanted)})"
+            hint = f"; pass {them} after the {'class' if not inputs else 'inputs'}: {call}"
+        raise PipelineError(f"the class {why}{hint}", step=step)
+
+
+def refuse_keywords(step: str, function: Any, call: str, keywords: dict[str, Any]) -> None:
+    """Refuses arguments for user code that were given by name."""
+    if keywords:
+        values = ", ".join(map(repr, keywords.values()))
+        raise PipelineError(
+            f"expected arguments for `{label(function)}` by position, {call.format(values)}, "
+            f"got {', '.join(f'{name}=' for name in keywords)}",
+            step=step,
+        )
 
 
 def check_takes(step: str, what: str, hints: list[Any], node: Node, location: str = "") -> None:

@@ -140,9 +140,11 @@ def _columns(source: Lines, part: Part, tp: Any) -> tuple[list[int], int]:
     for field in fields:
         if names.count(field) != 1:
             several = "several columns" if field in names else "no column"
+            tab = '; the columns seem to be apart by tabs: delimiter="\\t"'
+            hint = tab if source.delimiter != "\t" and any("\t" in name for name in names) else ""
             raise InputError(
                 f"expected a column for each field of `{type_name(tp)}` in the header of "
-                f"{part.path}, got {several} `{field}`; it has {', '.join(map(repr, names))}"
+                f"{part.path}, got {several} `{field}`; it has {', '.join(map(repr, names))}{hint}"
             )
     return [names.index(field) for field in fields], len(names)
 

@@ -143,6 +143,9 @@ class LocalRunner(Runner):
         means = Means(self.dest_dir, workers, self._memory(workers), self.limit)
         return (lambda drawn: ProcessEngine(workers, drawn)), means
 
+    def _shown(self, workers: int, memory: int) -> dict[str, Any]:
+        return super()._shown(workers, memory) | {"memory_by_default": self.memory is None}
+
     def _memory(self, workers: int) -> int:
         least = least_memory(workers)
         if self.memory is None:

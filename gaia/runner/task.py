@@ -371,7 +371,10 @@ class _TaskRun:
             _core.read_up_to(self.before)
             return _core.feed_batches(batches, codec_of(tp), target, not source.ours, self.left)
         assert isinstance(part, Part)
-        codec = codec_for(source, part, tp)
+        try:
+            codec = codec_for(source, part, tp)
+        except InputError as error:
+            raise InputError(f"step `{self.setup.stage.name}`: {error}") from None
         lines = open_lines(source, part, self.setup.budget.line)
         _core.read_up_to(self.before)
         return _core.feed_lines(lines, codec, target, not source.ours, self.left)
