@@ -1,29 +1,29 @@
 """How the scheduler bears jobs that no machine here could run: it is the real one, and so are its
-plan, journal, status, commit and manifests; only the workers are made up.
+plan, journal, status, shuffle and manifests, as cluster runners have them; only the workers are
+made up.
 
-An engine of 1 000 nodes in simulated time answers every task at once with a report as a worker
-would send it, whose bundles have `--frames` frames, and every commit with shards of the sizes that
-were asked for. What is measured is the driver: its memory, its processor time, what it writes, how
-much it sends to the nodes, and the requests that its plan makes of the store.
+An engine of 1 000 nodes in simulated time answers every item at once as a worker would: a task with
+the report of its bundles, what puts shards together with the shards. What is measured is the
+driver: its memory, its processor time, what it writes, and how much it sends to the nodes. The
+requests that workers would make of the store are counted as their code makes them.
 
-    python benchmarks/scale.py                       # a table of jobs that grow to 100 TB
-    python benchmarks/scale.py --one 400000 10000 16 # tasks, shards, frames of a bundle
+    python benchmarks/scale.py                        # a table of jobs that grow to 100 TB
+    python benchmarks/scale.py --one 400000 10000 250 # tasks, shards, MB of a bundle
 """
 
 import argparse
-import heapq
 import json
 import os
 import pickle
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
 from typing import Any
 
 import attrs
@@ -31,16 +31,17 @@ import cloudpickle
 from made_store import FILE_BYTES, Made
 
 import gaia
-from gaia.io.bundle import Bundle
-from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.destination import LocalDestination
+from gaia.io.grouped import Directory, Groups, Shipped
 from gaia.io.manifest import Shard, ShardFile, shard_path
+from gaia.io.shipping import Shipping
 from gaia.ops import FindAll, GroupBy
-from gaia.pipeline.plan import Stage
+from gaia.pipeline.plan import Plan
 from gaia.pipeline.travel import dumps
-from gaia.runner import scheduler
+from gaia.runner import cluster, scheduler, shuffle
 from gaia.runner.attempts import Attempts
-from gaia.runner.engine import EVERY, Death, Watch, Worker
+from gaia.runner.cluster import Gathering
+from gaia.runner.engine import Death, Watch, Worker
 from gaia.runner.status import Status
 from gaia.runner.task import Setup, Task, TaskReport
 
@@ -49,7 +50,29 @@ NODES = 1_000
 TASK_BYTES = 256 << 20
 # Simulated seconds of a task: that is 4 MiB/s, of Python on one core.
 TASK_SECONDS = 64.0
-_ENTRY = struct.Struct("<IIQQQ")
+# Workers read and write so much at once.
+READ_BYTES = 4 << 20
+WRITE_BYTES = 32 << 20
+
+
+@attrs.define
+class Requests:
+    """How often workers ask a store for something, and how many bytes that is."""
+
+    reads: int = 0
+    writes: int = 0
+    read: int = 0
+    written: int = 0
+
+    def get(self, size: int, times: int = 1) -> None:
+        """A worker reads so many bytes, so often."""
+        self.reads += times * max(1, -(-size // READ_BYTES))
+        self.read += times * size
+
+    def put(self, size: int) -> None:
+        """A worker writes so many bytes."""
+        self.writes += max(1, -(-size // WRITE_BYTES))
+        self.written += size
 
 
 class Simulated:
@@ -58,16 +81,24 @@ class Simulated:
     Items and results are pickled on their way, as they would be.
     """
 
-    def __init__(self, workers: int, frames: int) -> None:
+    def __init__(self, workers: int, bundle_bytes: int) -> None:
         self.workers = workers
-        self.frames = frames
+        self.bundle_bytes = bundle_bytes
         self.sent = 0
         self.received = 0
-        self.seconds = {"tasks": 0.0, "commit": 0.0}
-        self.items = {"tasks": 0, "commit": 0}
-        self.simulated = 0.0
+        # Of the driver, by what it hands out.
+        self.seconds: dict[str, float] = {}
+        self.items: dict[str, int] = {}
+        self.requests: dict[str, Requests] = {}
         self.away = 0.0
+        self._answers: dict[Any, Callable[[Any, Any, Requests], Any]] = {
+            cluster.ship_task: self._report,
+            cluster.merge_bundles: self._merged,
+            cluster.list_bundles: self._directory,
+            cluster.gather: self._gathered,
+        }
         self._workers = [Worker(f"node {number}") for number in range(workers)]
+        self._token = 0
 
     def map(
         self,
@@ -79,89 +110,111 @@ class Simulated:
     ) -> Iterator[tuple[Any, Any | Death]]:
         """See `Engine.map`."""
         self.sent += len(dumps((function, shared, timeout))) * self.workers
-        commit = function is make_shards
-        kind = "commit" if commit else "tasks"
-        answer = self._shards(shared) if commit else self._report(shared)
+        kind = function.__name__
+        answer = self._answers[function]
+        requests = self.requests.setdefault(kind, Requests())
         begin = time.process_time() - self.away
         running: list[tuple[float, int, Any]] = []
         number = 0
-        looked = 0.0
+        now = 0.0
         idle = deque(self._workers)
         owners: dict[int, Worker] = {}
-        while items or running:
-            while items and idle:
-                item, worker = items.popleft(), idle.popleft()
-                self.sent += len(dumps(item))
-                number += 1
-                # No two tasks end at the same moment.
-                ends = self.simulated + TASK_SECONDS * (1 + number % 97 / 970)
-                heapq.heappush(running, (ends, number, item))
-                owners[number] = worker
+        try:
+            while items or running:
+                while items and idle:
+                    item, worker = items.popleft(), idle.popleft()
+                    self.sent += len(dumps(item))
+                    number += 1
+                    # No two tasks end at the same moment.
+                    heappush(running, (now + TASK_SECONDS * (1 + number % 97 / 970), number, item))
+                    owners[number] = worker
+                    if watch is not None:
+                        watch.began(item, worker)
+                now, done, item = heappop(running)
+                idle.append(owners.pop(done))
                 if watch is not None:
-                    watch.began(item, worker)
-            self.simulated, done, item = heapq.heappop(running)
-            idle.append(owners.pop(done))
-            if watch is not None and self.simulated - looked >= EVERY:
-                looked = self.simulated
-                watch.look(self._workers)
-            # That is a worker's time, and not the driver's.
-            begun = time.process_time()
-            packed = answer(item)
-            self.away += time.process_time() - begun
-            self.received += len(packed)
-            self.items[kind] += 1
-            yield item, cloudpickle.loads(packed)
-        self.seconds[kind] += time.process_time() - self.away - begin
+                    watch.look([])
+                # That is a worker's time, and not the driver's.
+                begun = time.process_time()
+                packed = pickle.dumps(answer(shared, item, requests))
+                self.away += time.process_time() - begun
+                self.received += len(packed)
+                self.items[kind] = self.items.get(kind, 0) + 1
+                yield item, cloudpickle.loads(packed)
+        finally:
+            # Those who have enough close it.
+            spent = time.process_time() - self.away - begin
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + spent
 
     def close(self) -> None:
         """See `Engine.close`."""
 
-    def _report(self, setup: Setup) -> Callable[[Task], bytes]:
+    def _report(self, setup: Setup, task: Task, requests: Requests) -> TaskReport:
         stage = setup.stage
-
-        def report(task: Task) -> bytes:
-            bundles = tuple(
-                Bundle(
-                    table.name,
-                    os.path.join(setup.folder_of(task), f"{table.name}.bundle"),
-                    self._index(stage, table.shards or 0, task),
-                    (),
-                )
-                for table in stage.tables()
-            )
-            counters = {f"map-input-{stage.name}": 4_000_000, "fn-calls": 60, "fn-writes": 60}
-            return pickle.dumps(
-                TaskReport(task.number, 4_000_000, bundles, counters, {}, (), {}, TASK_SECONDS)
-            )
-
-        return report
-
-    def _index(self, stage: Stage, shards: int, task: Task) -> bytes:
-        """Frames for some of the shards, as a task of `frames` buffers would leave them; a join has
-        one shard of its own."""
-        if stage.joiner is not None:
-            assert task.shard is not None
-            return _ENTRY.pack(task.shard, 10_000, 0, 1 << 20, 4 << 20)
-        some = range(min(self.frames, shards))
-        step = max(1, shards // max(1, len(some)))
-        return b"".join(
-            _ENTRY.pack((task.number + n * step) % shards, 1_000, n << 17, 1 << 17, 1 << 19)
-            for n in some
+        bundles = []
+        for table in stage.tables():
+            groups = Groups(table.shards)
+            places = 8 * (groups.count + 1)
+            # A join has one shard of each table, of its own.
+            size = places + (self.bundle_bytes if stage.joiner is None else 1 << 20)
+            filled = groups.count if stage.joiner is None else 1
+            bundles.append(self._shipped(table.name, task.number, size, filled, requests))
+        for part in (part for source in task.inputs for part in source.parts):
+            requests.get(part.size)
+        counters = {f"map-input-{stage.name}": 4_000_000, "fn-calls": 60, "fn-writes": 60}
+        return TaskReport(
+            task.number, 4_000_000, tuple(bundles), counters, {}, (), {}, TASK_SECONDS
         )
 
-    def _shards(self, layout: Layout) -> Callable[[tuple[ShardJob, ...]], bytes]:
-        def made(jobs: tuple[ShardJob, ...]) -> bytes:
-            return pickle.dumps([_made(layout, job) for job in jobs])
+    def _shipped(
+        self, table: str, task: int, size: int, sections: int, requests: Requests
+    ) -> Shipped:
+        self._token += 1
+        requests.put(size)
+        # Tokens are of 32 random bits.
+        return Shipped(table, task, self._token * 2654435761 % (1 << 32), size, sections, b"")
 
+    def _merged(
+        self, shared: tuple[Shipping, str, Groups], bundles: tuple[Shipped, ...], requests: Requests
+    ) -> Shipped:
+        _, table, groups = shared
+        for bundle in bundles:
+            requests.get(bundle.size)
+        size = sum(bundle.size for bundle in bundles)
+        return self._shipped(table, bundles[0].task, size, groups.count, requests)
+
+    def _directory(
+        self, shared: tuple[Shipping, str, Groups], bundles: tuple[Shipped, ...], requests: Requests
+    ) -> Directory:
+        _, table, groups = shared
+        width = 8 * (groups.count + 1)
+        requests.get(width, times=len(bundles))
+        requests.put(width * len(bundles))
+        return Directory(f"directories/{table}-{bundles[0].task:06}-00000000", len(bundles))
+
+    def _gathered(
+        self, gathering: Gathering, span: tuple[int, int], requests: Requests
+    ) -> list[Shard]:
+        layout, groups = gathering.layout, gathering.groups
+        keys = groups.numbers(*span)
+        bundles = sum(directory.bundles for directory in gathering.directories)
+        for directory in gathering.directories:
+            requests.get(8 * directory.bundles, times=3)
+        if layout.table == "interim":
+            size = self.bundle_bytes * self.items["ship_task"] * len(keys) // groups.count
+            size //= groups.size
+            requests.get(size // bundles, times=bundles)
+        else:
+            size = len(keys) << 20
+            requests.get(1 << 20, times=len(keys))
+        of_shard = size // len(keys)
+        made = []
+        for key in keys:
+            requests.put(of_shard)
+            name = shard_path(layout.table, key, layout.shards, layout.suffix, None)
+            file = ShardFile(name, of_shard, f"{hash(name) % (1 << 64):016x}")
+            made.append(Shard(key, 10_000, 4 * of_shard, (file,)))
         return made
-
-
-def _made(layout: Layout, job: ShardJob) -> Shard:
-    size = sum(frame.stored for frame in job.frames)
-    name = shard_path(layout.table, job.key, layout.shards, layout.suffix, None)
-    file = ShardFile(name, size, f"{size:016x}")
-    records = sum(frame.records for frame in job.frames)
-    return Shard(job.key, records, sum(frame.raw for frame in job.frames), (file,))
 
 
 @attrs.frozen
@@ -170,10 +223,10 @@ class Measured:
 
     tasks: int
     shards: int
-    frames: int
+    bundle_bytes: int
     plan_seconds: float
     plan_memory: int
-    requests: int
+    plan_requests: int
     tasks_a_second: float
     seconds: float
     commit_seconds: float
@@ -183,19 +236,11 @@ class Measured:
     journal: int
     manifest: int
     record: int
+    requests: dict[str, Requests]
 
 
-def measure(tasks: int, shards: int, frames: int) -> Measured:
-    """Runs a word count of so many tasks and shards, in simulated time."""
-    folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-    try:
-        return _measure(tasks, shards, frames, folder)
-    finally:
-        shutil.rmtree(folder)
-
-
-def _measure(tasks: int, shards: int, frames: int, folder: str) -> Measured:
-    begin = time.process_time()
+def job(tasks: int, shards: int) -> Plan:
+    """A word count of so many tasks, each of a part of a file, and so many shards."""
     pipeline = gaia.Pipeline("scale")
     store = Made(max(1, tasks * TASK_BYTES // FILE_BYTES))
     lines = pipeline.read_text("made://crawl/*.txt", name="crawl", filesystem=store)
@@ -203,14 +248,29 @@ def _measure(tasks: int, shards: int, frames: int, folder: str) -> Measured:
     words.write("interim", gaia.TXT).with_mod_n_sharding(shards, "word")
     counts = pipeline.join(GroupBy("word", count="sum"), [words], name="counts")
     counts.write("wordcounts", gaia.TXT)
-    plan = pipeline.plan()
-    reads = scheduler.plan_reads(plan, NODES)
+    return pipeline.plan()
+
+
+def measure(tasks: int, shards: int, bundle_bytes: int, nodes: int = NODES) -> Measured:
+    """Runs such a job, in simulated time."""
+    folder = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    try:
+        return _measure(tasks, shards, bundle_bytes, nodes, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(tasks: int, shards: int, bundle_bytes: int, nodes: int, folder: str) -> Measured:
+    begin = time.process_time()
+    before = Made.requests
+    plan = job(tasks, shards)
+    reads = scheduler.plan_reads(plan, nodes)
     place = LocalDestination(folder)
     scheduler.prepare(plan, reads, place)
     planned = time.process_time() - begin
     plan_memory = _memory()
-    engine = Simulated(NODES, frames)
-    status = Status(plan, {"workers": NODES})
+    engine = Simulated(nodes, bundle_bytes)
+    status = Status(plan, {"workers": nodes})
     journal = 0
 
     class Watching:
@@ -227,26 +287,29 @@ def _measure(tasks: int, shards: int, frames: int, folder: str) -> Measured:
             """See `Listener.ended`."""
 
     status.listeners.append(Watching())
-    settings = scheduler.Settings(Attempts(), 8 << 30)
+    settings = scheduler.Settings(
+        Attempts(), nodes * (8 << 30), shuffle=shuffle.SharedShuffle(None)
+    )
     begin = time.process_time()
     scheduler.execute(plan, reads, engine, place, settings, status)
     seconds = time.process_time() - engine.away - begin
     return Measured(
         tasks=sum(len(found) for found in reads.values()),
         shards=shards,
-        frames=frames,
+        bundle_bytes=bundle_bytes,
         plan_seconds=planned,
         plan_memory=plan_memory,
-        requests=Made.requests,
-        tasks_a_second=engine.items["tasks"] / engine.seconds["tasks"],
+        plan_requests=Made.requests - before,
+        tasks_a_second=engine.items["ship_task"] / engine.seconds["ship_task"],
         seconds=seconds,
-        commit_seconds=seconds - engine.seconds["tasks"],
+        commit_seconds=seconds - engine.seconds["ship_task"],
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         sent=engine.sent,
         received=engine.received,
         journal=journal,
         manifest=os.path.getsize(os.path.join(folder, "interim", "manifest.json")),
         record=os.path.getsize(os.path.join(folder, "_gaia", "run.json")),
+        requests=engine.requests,
     )
 
 
@@ -263,16 +326,30 @@ def _size(folder: str, name: str) -> int:
     )
 
 
-JOBS = ((4_000, 1_000), (40_000, 1_000), (40_000, 10_000), (400_000, 1_000), (400_000, 10_000))
+# Tasks, shards, and MB of a bundle.
+JOBS = (
+    (4_000, 1_000, 250),
+    (40_000, 1_000, 250),
+    (40_000, 10_000, 250),
+    (40_000, 10_000, 1),
+    (400_000, 10_000, 250),
+)
+_STEPS = {
+    "ship_task": "tasks",
+    "merge_bundles": "merging",
+    "list_bundles": "listing",
+    "gather": "gathering",
+}
 _HEADS = {
     "tasks": "tasks",
     "shards": "shards",
-    "frames": "frames each",
+    "bundle_bytes": "bundle, MB",
     "plan_seconds": "plan, s",
-    "requests": "requests",
+    "plan_requests": "requests to plan",
     "tasks_a_second": "tasks/s",
     "commit_seconds": "commit, s",
-    "memory": "memory, MB",
+    "plan_memory": "planned, MB",
+    "memory": "driver, MB",
     "sent": "sent, MB",
     "received": "received, MB",
     "journal": "journal, MB",
@@ -292,20 +369,37 @@ def _row(found: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _requests(found: dict[str, Any]) -> Iterator[str]:
+    for kind, shown in _STEPS.items():
+        if kind in found["requests"]:
+            of = found["requests"][kind]
+            size = found["bundle_bytes"] / 1e6
+            cells = [f"{found['tasks']:,}", f"{found['shards']:,}", f"{size:,.0f}", shown]
+            cells += [f"{of['reads']:,}", f"{of['writes']:,}"]
+            cells += [f"{of['read'] / 1e12:,.2f}", f"{of['written'] / 1e12:,.2f}"]
+            yield f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
-    """Prints a table; every job has a process of its own."""
+    """Prints two tables; every job has a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--frames", type=int, default=16, help="frames of a bundle, at most")
-    parser.add_argument("--one", nargs=3, type=int, metavar=("TASKS", "SHARDS", "FRAMES"))
+    parser.add_argument("--one", nargs=3, type=int, metavar=("TASKS", "SHARDS", "MB"))
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(attrs.asdict(measure(*given.one))))
+        tasks, shards, size = given.one
+        print(json.dumps(attrs.asdict(measure(tasks, shards, size * 1_000_000))))
         return
     print(f"| {' | '.join(_HEADS.values())} |\n|{' ---: |' * len(_HEADS)}", flush=True)
-    for tasks, shards in JOBS:
-        command = [sys.executable, __file__, "--one", str(tasks), str(shards), str(given.frames)]
+    requests: list[str] = []
+    for job_of in JOBS:
+        command = [sys.executable, __file__, "--one", *map(str, job_of)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        print(_row(json.loads(done.stdout)), flush=True)
+        found = json.loads(done.stdout)
+        print(_row(found), flush=True)
+        requests += _requests(found)
+    print("\n| tasks | shards | bundle, MB | step | reads | writes | read, TB | written, TB |")
+    print("| ---: | ---: | ---: | :--- | ---: | ---: | ---: | ---: |")
+    print("\n".join(requests))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,13 @@ def threads() -> Iterator[Executor]:
         yield pool
 
 
+def runner_of(dest: Path, where: AnyRunner | int, **settings: Any) -> Any:
+    """A runner: of so many workers of this machine, or that which is made so."""
+    if isinstance(where, int):
+        return gaia.LocalRunner(dest, workers=where, **settings)
+    return where(dest, **settings)
+
+
 @pytest.fixture
 def executor_runner(threads: Executor) -> AnyRunner:
     return lambda dest, **settings: gaia.ExecutorRunner(dest, threads, 2, **settings)
@@ -94,3 +101,24 @@ def executor_runner(threads: Executor) -> AnyRunner:
 @pytest.fixture
 def ray_runner(ray_nodes: Nodes) -> AnyRunner:
     return lambda dest, **settings: gaia.RayRunner(dest, **settings)
+
+
+_WITH_WORKERS = [2, "executor_runner", "ray_runner"]
+
+
+@pytest.fixture(params=[0, *_WITH_WORKERS], ids=str)
+def everywhere(request: pytest.FixtureRequest) -> AnyRunner | int:
+    """Each kind of runner (see `runner_of`): for what holds of all of them. It takes some time, so
+    it is for the tests that show most."""
+    return _where(request)
+
+
+@pytest.fixture(params=_WITH_WORKERS, ids=str)
+def in_workers(request: pytest.FixtureRequest) -> AnyRunner | int:
+    """The same, without the one that runs everything in this process: for code that kills it."""
+    return _where(request)
+
+
+def _where(request: pytest.FixtureRequest) -> AnyRunner | int:
+    found: AnyRunner | int = request.param
+    return found if isinstance(found, int) else request.getfixturevalue(request.param)

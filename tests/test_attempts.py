@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 import pytest
+from clusters import AnyRunner, runner_of
 from records import OWN, tree
 from warcio.warcwriter import WARCWriter
 
@@ -58,9 +59,10 @@ def written(table: gaia.PTable[Any]) -> gaia.PTable[Any]:
 
 
 def run(
-    table: gaia.PTable[Any], dest: Path, *, workers: int = 2, **settings: Any
+    table: gaia.PTable[Any], dest: Path, *, workers: AnyRunner | int = 2, **settings: Any
 ) -> gaia.RunResult:
-    return gaia.LocalRunner(dest, workers=workers, **settings).run(table._pipeline)
+    result: gaia.RunResult = runner_of(dest, workers, **settings).run(table._pipeline)
+    return result
 
 
 def failure(table: gaia.PTable[Any], dest: Path, **settings: Any) -> str:
@@ -98,7 +100,12 @@ def from_records(records: list[Any]) -> gaia.PTable[Any]:
 class TestAgain:
     @pytest.mark.parametrize(("die", "told"), WAYS.values(), ids=WAYS)
     def test_a_task_whose_worker_died_runs_again(
-        self, dest: Path, tmp_path: Path, die: Callable[[], Any], told: str
+        self,
+        dest: Path,
+        in_workers: AnyRunner | int,
+        tmp_path: Path,
+        die: Callable[[], Any],
+        told: str,
     ) -> None:
         marker = tmp_path / "died"
 
@@ -109,13 +116,15 @@ class TestAgain:
             return number
 
         table = written(from_records(list(range(100))).map(once))
-        result = run(table, dest)
+        result = run(table, dest, workers=in_workers)
         assert sorted(result["out"].records()) == list(range(100))
         assert result.counters["map-input-records"] == 100
         assert sorted(os.listdir(dest / "_gaia")) == OWN
 
     @pytest.mark.parametrize("max_attempts", [1, 2, 4])
-    def test_it_is_tried_so_many_times(self, dest: Path, tmp_path: Path, max_attempts: int) -> None:
+    def test_it_is_tried_so_many_times(
+        self, dest: Path, in_workers: AnyRunner | int, tmp_path: Path, max_attempts: int
+    ) -> None:
         tries = tmp_path / "tries"
 
         class Dies(gaia.Mapper[int, int]):
@@ -129,10 +138,12 @@ class TestAgain:
                     kill()
 
         table = written(from_records([0]).map(Dies))
-        run(table, dest, workers=1, max_attempts=max_attempts)
+        run(table, dest, workers=in_workers, max_attempts=max_attempts)
         assert len(tries.read_text()) == max_attempts
 
-    def test_what_a_dead_attempt_wrote_is_not_read(self, dest: Path, tmp_path: Path) -> None:
+    def test_what_a_dead_attempt_wrote_is_not_read(
+        self, dest: Path, in_workers: AnyRunner | int, tmp_path: Path
+    ) -> None:
         marker = tmp_path / "died"
         big = "x" * 100_000
 
@@ -146,10 +157,12 @@ class TestAgain:
                     kill()
 
         table = written(from_records([0]).map(WritesAndDies))
-        result = run(table, dest, workers=1)
+        result = run(table, dest, workers=in_workers)
         assert len(result["out"]) == 100
 
-    def test_a_shard_of_a_join_is_joined_again(self, dest: Path, tmp_path: Path) -> None:
+    def test_a_shard_of_a_join_is_joined_again(
+        self, dest: Path, in_workers: AnyRunner | int, tmp_path: Path
+    ) -> None:
         marker = tmp_path / "died"
 
         class Dies(gaia.Joiner[int]):
@@ -163,7 +176,7 @@ class TestAgain:
         table = pipeline.from_records(range(20), name="numbers")
         table.write("numbers", gaia.TXT).with_mod_n_sharding(4)
         pipeline.join(Dies, [table.bind_with(Dies.on_number)]).write("out", gaia.TXT)
-        assert sorted(run(table, dest)["out"].records()) == list(range(20))
+        assert sorted(run(table, dest, workers=in_workers)["out"].records()) == list(range(20))
 
     def test_shards_are_put_together_again(
         self, dest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -244,12 +257,14 @@ class TestCulprits:
         assert f"\n  input: {path}" in message
         assert f"{path}, position {position}: 'deadly {killer}'" in message
 
-    def test_in_one_of_many_files(self, dest: Path, tmp_path: Path) -> None:
+    def test_in_one_of_many_files(
+        self, dest: Path, in_workers: AnyRunner | int, tmp_path: Path
+    ) -> None:
         for number in range(20):
             (tmp_path / f"{number:02}.txt").write_text(f"{texts(20, 13)[number]}\nlast\n")
         pipeline = gaia.Pipeline("deadly")
         table = written(pipeline.read_text(tmp_path / "*.txt").map(deadly, output=str))
-        message = failure(table, dest, workers=1)
+        message = failure(table, dest, workers=in_workers)
         assert f"{tmp_path / '13.txt'}, position 0: 'deadly 13'" in message
         assert "\n  input: and 17 more files\n" in message
 
@@ -294,9 +309,9 @@ class TestCulprits:
         assert f"{path}, position {starts[31]}: 'WARC/1.0\\r\\nWARC-Type: resource" in message
         assert "deadly-31" in message
 
-    def test_among_records_of_the_plan(self, dest: Path) -> None:
+    def test_among_records_of_the_plan(self, dest: Path, in_workers: AnyRunner | int) -> None:
         table = written(from_records(texts(1000, 777)).map(deadly, output=str))
-        message = failure(table, dest)
+        message = failure(table, dest, workers=in_workers)
         assert "\n  record that kills it: 777: 'deadly 777'" in message
         assert "\n  input: records 756 to 818 of the plan\n" in message
 
@@ -312,7 +327,9 @@ class TestCulprits:
         table = written(from_records(["deadly" + "x" * 10**6]).map(deadly, output=str))
         assert len(failure(table, dest)) < 1000
 
-    def test_none_where_records_kill_together(self, dest: Path, tmp_path: Path) -> None:
+    def test_none_where_records_kill_together(
+        self, dest: Path, in_workers: AnyRunner | int, tmp_path: Path
+    ) -> None:
         class Adds(gaia.Mapper[str, int]):
             def __init__(self) -> None:
                 self.seen = 0
@@ -324,7 +341,9 @@ class TestCulprits:
 
         path = tmp_path / "lines.txt"
         path.write_text("line\n" * 10)
-        message = failure(written(gaia.Pipeline("sum").read_text(path).map(Adds)), dest)
+        message = failure(
+            written(gaia.Pipeline("sum").read_text(path).map(Adds)), dest, workers=in_workers
+        )
         assert "it may be what adds up, such as memory" in message
 
     @pytest.mark.parametrize("hook", ["setup", "on_shard_start", "on_shard_finish"])
@@ -343,7 +362,7 @@ class TestCulprits:
         assert "a worker process was killed by SIGKILL" in message
         assert "record that kills" not in message
 
-    def test_of_a_join_the_shard_is_named(self, dest: Path) -> None:
+    def test_of_a_join_the_shard_is_named(self, dest: Path, in_workers: AnyRunner | int) -> None:
         class Dies(gaia.Joiner[str]):
             def on_line(self, line: str, ctx: gaia.Context[str]) -> None:
                 deadly(line)
@@ -353,21 +372,23 @@ class TestCulprits:
         table.write("lines", gaia.TXT).with_mod_n_sharding(4, lambda line: int(line.split()[1]))
         pipeline.join(Dies, [table.bind_with(Dies.on_line)], name="join").write("out", gaia.TXT)
         with pytest.raises(gaia.WorkerError) as caught:
-            run(table, dest)
+            run(table, dest, workers=in_workers)
         size = (dest / "lines" / "lines-00003-of-00004.txt").stat().st_size
         message = str(caught.value)
         assert message.startswith("step `join`: a worker process died in each of 3 attempts")
         assert f"\n  input: shard 3 of table `lines`, {size} bytes" in message
 
     @pytest.mark.parametrize("way", ["segfault", "abort"])
-    def test_the_users_frames_are_shown(self, dest: Path, way: str) -> None:
+    def test_the_users_frames_are_shown(
+        self, dest: Path, in_workers: AnyRunner | int, way: str
+    ) -> None:
         die = WAYS[way][0]
 
         def dies(number: int) -> int:
             die()  # The line that is to be shown.
             return number
 
-        message = failure(written(from_records([1]).map(dies)), dest)
+        message = failure(written(from_records([1]).map(dies)), dest, workers=in_workers)
         assert re.search(WAYS[way][1], message)
         assert "\n  in your code:\n" in message
         assert "die()  # The line that is to be shown." in message
@@ -377,26 +398,32 @@ class TestCulprits:
 
 class TestTimeouts:
     @pytest.mark.parametrize("max_attempts", [1, 2])
-    def test_a_task_that_hangs_is_ended_and_shown(self, dest: Path, max_attempts: int) -> None:
+    def test_a_task_that_hangs_is_ended_and_shown(
+        self, dest: Path, in_workers: AnyRunner | int, max_attempts: int
+    ) -> None:
         def hangs(number: int) -> int:
             if number == 1:
                 threading.Event().wait()
             return number
 
         table = written(from_records([0, 1]).map(hangs))
-        message = failure(table, dest, workers=1, max_attempts=max_attempts, task_timeout=0.3)
+        message = failure(
+            table, dest, workers=in_workers, max_attempts=max_attempts, task_timeout=0.3
+        )
         assert "took longer than 0.3 s (task_timeout) and was killed" in message
         assert "    threading.Event().wait()\n" in message
         assert GAIA not in message
         assert ("record that kills it: 1: 1" in message) is (max_attempts > 1)
 
-    def test_a_worker_that_cannot_tell_is_ended_too(self, dest: Path) -> None:
+    def test_a_worker_that_cannot_tell_is_ended_too(
+        self, dest: Path, in_workers: AnyRunner | int
+    ) -> None:
         def stops(number: int) -> int:
             os.kill(os.getpid(), signal.SIGSTOP)
             return number
 
         table = written(from_records([1]).map(stops))
-        message = failure(table, dest, max_attempts=1, task_timeout=0.1)
+        message = failure(table, dest, workers=in_workers, max_attempts=1, task_timeout=0.1)
         assert "took longer than 0.1 s (task_timeout) and was killed" in message
 
     def test_small_inputs_get_workers_that_can_be_ended(self, dest: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import attrs
 import pytest
+from clusters import AnyRunner, runner_of
 from records import OWN, tree, write_table
 
 import gaia
@@ -99,10 +100,10 @@ def lines(tmp_path: Path) -> gaia.PTable[str]:
     return gaia.Pipeline("failing").read_text(path, name="lines")
 
 
-def failure(table: gaia.PTable[Any], dest: Path, workers: int) -> str:
+def failure(table: gaia.PTable[Any], dest: Path, where: AnyRunner | int) -> str:
     """The message of a run that fails."""
     with pytest.raises(gaia.StepError) as caught:
-        gaia.LocalRunner(dest, workers=workers).run(table._pipeline)
+        runner_of(dest, where).run(table._pipeline)
     return str(caught.value)
 
 
@@ -151,11 +152,11 @@ class TestUserCode:
         self,
         lines: gaia.PTable[str],
         dest: Path,
-        workers: int,
+        everywhere: AnyRunner | int,
         add: Callable[..., gaia.PTable[str]],
         cls: type[Plain],
     ) -> None:
-        message = failure(add(lines, cls), dest, workers)
+        message = failure(add(lines, cls), dest, everywhere)
         assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
         assert_shows_users_code(message)
 
@@ -175,10 +176,14 @@ class TestUserCode:
         ids=["do", "map", "arguments", "filter", "flat_map", "fused", "join"],
     )
     def test_a_record_that_fails_in_a_step_is_shown_with_its_place(
-        self, lines: gaia.PTable[str], dest: Path, workers: int, add: Callable[..., Any]
+        self,
+        lines: gaia.PTable[str],
+        dest: Path,
+        everywhere: AnyRunner | int,
+        add: Callable[..., Any],
     ) -> None:
         table = add(lines)
-        message = failure(table, dest, workers)
+        message = failure(table, dest, everywhere)
         files = {"lines.txt", "lines-00000-of-00001.txt"}
         place = re.search(r"\n  input: .*/(.*), position 4\n  record: 'two'\n", message)
         assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
@@ -191,11 +196,11 @@ class TestUserCode:
         self,
         lines: gaia.PTable[str],
         dest: Path,
-        workers: int,
+        everywhere: AnyRunner | int,
         add: Callable[..., Any],
         record: str,
     ) -> None:
-        message = failure(add(lines), dest, workers)
+        message = failure(add(lines), dest, everywhere)
         assert message.startswith("step `write out` failed: ArithmeticError: a user's mistake\n")
         assert re.search(r"\n  input: .*/lines\.txt, position 4\n", message)
         assert f"\n  record: {record}\n" in message
@@ -207,13 +212,13 @@ class TestUserCode:
         assert_shows_users_code(failure(add(lines), dest, workers))
 
     def test_a_record_of_the_wrong_type_is_led_back_to_its_write(
-        self, lines: gaia.PTable[str], dest: Path, workers: int
+        self, lines: gaia.PTable[str], dest: Path, everywhere: AnyRunner | int
     ) -> None:
         class Lengths(gaia.Mapper[str, str]):
             def do(self, record: str, ctx: gaia.Context[str]) -> None:
                 ctx.write(len(record))
 
-        message = failure(to_one_shard(lines.map(Lengths, name="step")), dest, workers)
+        message = failure(to_one_shard(lines.map(Lengths, name="step")), dest, everywhere)
         assert re.search(r"expected `str`, got `int`", message.splitlines()[0])
         assert "ctx.write(len(record))" in message
         assert "\n  record: 'one'\n" in message
@@ -556,7 +561,31 @@ class ReturnsInSetup(Plain):
         return {"lost": 1}
 
 
+class ReturnsRecords(gaia.Mapper[str, str]):
+    def do(self, line: str, ctx: gaia.Context[str]):
+        return line
+
+
+class ReturnsBatches(gaia.Mapper[str, str]):
+    def do_batch(self, batch: gaia.Batch, ctx: gaia.Context[str]):
+        return ["lost"]
+
+
 class TestWhatIsLost:
+    @pytest.mark.parametrize(
+        ("cls", "told"),
+        [
+            (ReturnsRecords, "`ReturnsRecords.do` returned `str`"),
+            (ReturnsBatches, "`ReturnsBatches.do_batch` returned `list`"),
+        ],
+    )
+    def test_records_that_are_returned_are_refused(
+        self, lines: gaia.PTable[str], dest: Path, cls: Any, told: str
+    ) -> None:
+        message = failure(to_one_shard(lines.map(cls, name="step")), dest, 0)
+        told += ", which would be lost; call ctx.write(record)"
+        assert message.startswith(f"step `step` failed: TypeError: {told}")
+
     @pytest.mark.parametrize(
         ("cls", "told"),
         [

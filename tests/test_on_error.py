@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from clusters import AnyRunner, runner_of
 from records import tree
 
 import gaia
@@ -102,9 +103,10 @@ def texts(tmp_path: Path) -> gaia.PTable[str]:
     return gaia.Pipeline("failing").read_text(path, name="texts")
 
 
-def run(table: gaia.PTable[Any], dest: Path, workers: int = 0) -> gaia.RunResult:
+def run(table: gaia.PTable[Any], dest: Path, where: AnyRunner | int = 0) -> gaia.RunResult:
     table.write("out", gaia.TXT).with_mod_n_sharding(1, lambda record: 0)
-    return gaia.LocalRunner(dest, workers=workers).run(table._pipeline)
+    result: gaia.RunResult = runner_of(dest, where).run(table._pipeline)
+    return result
 
 
 def letters(result: gaia.RunResult, table: str = "errors") -> list[gaia.DeadLetter]:
@@ -130,9 +132,9 @@ class TestEveryStep:
         assert GAIA not in told
 
     def test_a_dead_letter_tells_what_failed(
-        self, texts: Any, dest: Path, tmp_path: Path, workers: int, add: Any
+        self, texts: Any, dest: Path, tmp_path: Path, everywhere: AnyRunner | int, add: Any
     ) -> None:
-        result = run(add(texts, gaia.dead_letter("errors", shards=3)), dest, workers)
+        result = run(add(texts, gaia.dead_letter("errors", shards=3)), dest, everywhere)
         assert sorted(result["out"].records()) == GOOD
         found = letters(result)
         assert {letter.step for letter in found} == {"step"}
@@ -187,16 +189,18 @@ def test_of_a_long_record_so_much_is_kept(dest: Path) -> None:
     assert len(letters(result)[0].record) == 10_000
 
 
-def test_max_counts_over_all_tasks(dest: Path, workers: int) -> None:
+def test_max_counts_over_all_tasks(dest: Path, everywhere: AnyRunner | int) -> None:
     pipeline = gaia.Pipeline("many")
     records = pipeline.from_records([f"bad {n}" for n in range(100)], name="records")
     table = records.map(check, output=str, name="step", on_error=gaia.skip(max=50))
     with pytest.raises(gaia.StepError, match=r"leave out 50 records that fail at most, but 5[1-9]"):
-        run(table, dest, workers)
+        run(table, dest, everywhere)
     assert tree(dest) == {}
 
 
-def test_user_code_cannot_catch_the_last_one(texts: Any, dest: Path, workers: int) -> None:
+def test_user_code_cannot_catch_the_last_one(
+    texts: Any, dest: Path, everywhere: AnyRunner | int
+) -> None:
     class Catches(gaia.Mapper[str, str]):
         def do(self, text: str, ctx: gaia.Context[str]) -> None:
             try:
@@ -206,7 +210,7 @@ def test_user_code_cannot_catch_the_last_one(texts: Any, dest: Path, workers: in
 
     table = texts.map(Catches).map(Check, name="step", on_error=gaia.skip(max=1))
     with pytest.raises(gaia.StepError, match="at most, but 2 failed"):
-        run(table, dest, workers)
+        run(table, dest, everywhere)
 
 
 @pytest.mark.parametrize("step", [WritesFirst, checked_items])
@@ -229,20 +233,22 @@ def test_a_failing_write_is_no_mistake_of_the_step(texts: Any, dest: Path) -> No
         run(table, dest)
 
 
-def test_steps_of_one_stage_share_a_table(texts: Any, dest: Path, workers: int) -> None:
+def test_steps_of_one_stage_share_a_table(
+    texts: Any, dest: Path, everywhere: AnyRunner | int
+) -> None:
     to_errors = gaia.dead_letter("errors")
     table = texts.filter(lambda text: text != "one" or 1 // 0, name="first", on_error=to_errors)
-    result = run(table.map(Check, name="second", on_error=to_errors), dest, workers)
+    result = run(table.map(Check, name="second", on_error=to_errors), dest, everywhere)
     assert sorted(result["out"].records()) == ["five", "three"]
     assert [letter.step for letter in letters(result)] == ["first", "second", "second"]
     assert result.counters["skipped-records"] == 3
     assert result.counters["skipped-first"] == 1
 
 
-def test_no_failures_leave_an_empty_table(dest: Path, workers: int) -> None:
+def test_no_failures_leave_an_empty_table(dest: Path, everywhere: AnyRunner | int) -> None:
     pipeline = gaia.Pipeline("fine")
     table = pipeline.from_records(["fine"]).map(Check, on_error=gaia.dead_letter("errors"))
-    result = run(table, dest, workers)
+    result = run(table, dest, everywhere)
     assert letters(result) == []
     assert result.counters["skipped-records"] == 0
 
@@ -392,7 +398,7 @@ class TestKillers:
         else:
             table = pipeline.from_records(lines, name="lines")
         table = table.map(Check, name="step", on_error=gaia.dead_letter("errors", max=4))
-        result = run(table, dest, workers=2)
+        result = run(table, dest, where=2)
         assert sorted(result["out"].records()) == sorted(
             line for number, line in enumerate(lines) if number not in killers
         )
@@ -413,13 +419,13 @@ class TestKillers:
         table = pipeline.from_records(self.lines(3, 50, 150), name="lines")
         table = table.map(Check, name="step", on_error=gaia.skip(max=2))
         with pytest.raises(gaia.StepError, match=r"(?s)leave out 2 .* but 3 .*killed by SIGKILL"):
-            run(table, dest, workers=2)
+            run(table, dest, where=2)
         assert tree(dest) == {}
 
-    def test_killers_beside_failures(self, dest: Path) -> None:
+    def test_killers_beside_failures(self, dest: Path, in_workers: AnyRunner | int) -> None:
         pipeline = gaia.Pipeline("both")
         table = pipeline.from_records(["one", "bad", "deadly", "two"], name="lines")
-        result = run(table.map(Check, name="step", on_error=gaia.skip()), dest, workers=2)
+        result = run(table.map(Check, name="step", on_error=gaia.skip()), dest, where=in_workers)
         assert sorted(result["out"].records()) == ["one", "two"]
         assert result.counters["skipped-step"] == 2
 

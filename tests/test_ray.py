@@ -1,6 +1,9 @@
 """Tasks on the nodes of a Ray cluster."""
 
+import itertools
+import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from clusters import Nodes
 from records import WordCount, tree
@@ -141,6 +145,77 @@ def test_tables_go_to_a_store(nodes: Nodes, folder: Path, gcs: Any) -> None:
     assert names == {"out/_gaia/report.html", "out/_gaia/run.json"}
     # Once more: the old tables are replaced.
     check(gaia.RayRunner(gcs.url("out")).run(build(folder)))
+
+
+def test_two_tables_are_joined_as_by_the_local_runner(
+    nodes: Nodes, tmp_path: Path, gcs: Any
+) -> None:
+    """The example, whose module is not there on the nodes."""
+    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "movies_join.py"))
+    pipeline = example["build"](*example["make_movies"](tmp_path / "inputs"))
+    here = gaia.LocalRunner(tmp_path / "here").run(pipeline)
+    there = gaia.RayRunner(gcs.url("out")).run(pipeline)
+    assert there.counters == here.counters
+    assert len(here["movies"]) == 100
+
+    def joined(result: gaia.RunResult, audience: str) -> list[dict[str, Any]]:
+        movies = [attrs.asdict(movie) for movie in result["movies"].records(audience)]
+        return sorted(
+            [movie | {"cast": sorted(movie["cast"])} for movie in movies],
+            key=lambda movie: movie["id"],
+        )
+
+    for audience in ("adult", "family"):
+        assert joined(there, audience) == joined(here, audience)
+
+
+def test_tasks_tell_where_they_ran(nodes: Nodes, folder: Path) -> None:
+    gaia.RayRunner(folder / "out").run(build(folder))
+    with open(folder / "out" / "_gaia" / "run.json") as file:
+        stages = json.load(file)["stages"]
+    workers = {task["worker"] for stage in stages for task in stage["done"]}
+    assert {worker.rpartition(":")[0] for worker in workers} == {socket.gethostname()}
+    assert len(workers) >= 2
+    for stage in stages:
+        # Two can run at once, and one may end before others that were sent earlier; those that
+        # wait in Ray, ten more, do not count.
+        changes = [(task["began"], 1) for task in stage["done"]]
+        changes += [(task["ended"], -1) for task in stage["done"]]
+        assert max(itertools.accumulate(change for _, change in sorted(changes))) <= 3
+
+
+def test_a_folder_that_nodes_do_not_see_is_refused(
+    nodes: Nodes, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that is another folder on each of them."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(gaia.OutputError) as caught:
+        gaia.RayRunner("/proc/self/cwd/out").run(build(folder))
+    told = str(caught.value)
+    assert told.startswith("dest_dir is a path, but /proc/self/cwd/out/_gaia/run/")
+    assert f" is not seen on {socket.gethostname()}; expected a folder that all nodes share" in told
+    assert tree(folder / "out") == {}
+
+
+def test_what_a_killed_worker_leaves_is_removed(nodes: Nodes, folder: Path) -> None:
+    """In the folder for temporary files, by the worker that takes its place."""
+    scratch = folder / "scratch"
+    died = folder / "died"
+
+    class Dies(gaia.Mapper[str, str]):
+        def do(self, line: str, ctx: gaia.Context[str]) -> None:
+            ctx.write(line)
+            if line == "word50" and not died.exists():
+                died.write_text(" ".join(os.listdir(scratch)))
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    pipeline = gaia.Pipeline("dies")
+    lines = pipeline.read_text(f"{folder}/in*.txt", name="lines").map(Dies)
+    lines.write("out", gaia.TXT).with_mod_n_sharding(3)
+    result = gaia.RayRunner(folder / "out", scratch_dir=scratch).run(pipeline)
+    assert Counter(result["out"].records()) == Counter(WORDS)
+    assert died.read_text()
+    assert os.listdir(scratch) == []
 
 
 @pytest.mark.parametrize("step", ["map", "join"])

@@ -458,6 +458,28 @@ def test_a_store_in_use_is_refused(gcs: Any, job: Job) -> None:
     assert "out/_gaia/lock" not in gcs.objects()
 
 
+def test_a_stage_whose_tasks_were_not_all_told_is_done_anew(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal tells of tasks bit by bit."""
+    monkeypatch.setattr("gaia.runner.resume._PLANNED", 1)
+    stopped = fail_in_task(monkeypatch, 20)
+    with pytest.raises(gaia.StepError):
+        job.run()
+    stopped.undo()
+    job.mapped()
+    path = job.folder / "out" / "_gaia" / "run" / "tasks" / "journal"
+    content = path.read_bytes()
+    end = 0
+    for _ in range(3):  # That the stage has begun, and two of its tasks.
+        end += 20 + int.from_bytes(content[end : end + 4], "little")
+    path.write_bytes(content[:end])
+
+    check(job.run(resume=True))
+
+    assert job.mapped() == len(WORDS)
+
+
 class FailsAtThree(gaia.Mapper[int, int]):
     def __init__(self, fine: str) -> None:
         self.fine = fine

@@ -66,12 +66,14 @@ class Groups:
 @attrs.frozen
 class Shipped:
     """A bundle that many machines read, in a stage's folder. Every execution of a task has a folder
-    of its own, so that nothing is ever written twice. For `zones` see `Bundle`."""
+    of its own, so that nothing is ever written twice. So many `sections` hold something. For
+    `zones` see `Bundle`."""
 
     table: str
     task: int
     token: int
     size: int
+    sections: int
     zones: bytes
 
     @property
@@ -97,8 +99,9 @@ def bundle_name(task: int, token: int, table: str) -> str:
     return f"{task:06}-{token:08x}/{table}.bundle"
 
 
-def regroup(bundle: Bundle, groups: Groups, target: str) -> None:
-    """Makes a bundle for many machines of one of a single task, which has some frames."""
+def regroup(bundle: Bundle, groups: Groups, target: str) -> int:
+    """Makes a bundle for many machines of one of a single task, which has some frames; returns how
+    many sections hold something."""
     grouped: dict[int, list[tuple[int | str, Frame]]] = defaultdict(list)
     for key, frames in bundle.frames().items():
         grouped[groups.of(key)] += [(key, frame) for frame in frames]
@@ -124,6 +127,7 @@ def regroup(bundle: Bundle, groups: Groups, target: str) -> None:
         file.write(heads)
     _core.concat(target, runs, b"", places.tobytes())
     os.remove(beside)
+    return len(grouped)
 
 
 def _head(entries: list[tuple[int | str, Frame]]) -> bytes:
@@ -139,6 +143,36 @@ def _head(entries: list[tuple[int | str, Frame]]) -> bytes:
     return _HEAD.pack(len(entries), len(told), at) + index + told
 
 
+def merge(bundles: Sequence[tuple[str, int]], groups: Groups, target: str) -> int:
+    """Makes one bundle of several, each a file of this machine and its size: a section holds theirs
+    one behind the other. Returns how many sections hold something."""
+    width = (groups.count + 1) * _PLACE
+    columns = []
+    for path, size in bundles:
+        with open(path, "rb") as file:
+            columns.append(_column(os.pread(file.fileno(), width, size - width)))
+    places = array("Q")
+    runs: list[tuple[str, int, int]] = []
+    at = 0
+    some = 0
+    for group in range(groups.count):
+        places.append(at)
+        for (path, _), column in zip(bundles, columns, strict=True):
+            if length := column[group + 1] - column[group]:
+                runs.append((path, column[group], length))
+                at += length
+        some += at > places[-1]
+    places.append(at)
+    _core.concat(target, runs, b"", places.tobytes())
+    return some
+
+
+def _column(content: bytes) -> "array[int]":
+    found = array("Q")
+    found.frombytes(content)
+    return found
+
+
 def make_directory(
     folder: Folder, groups: Groups, table: str, bundles: Sequence[Shipped], name: str
 ) -> Directory:
@@ -146,9 +180,7 @@ def make_directory(
     width = (groups.count + 1) * _PLACE
 
     def places(bundle: Shipped) -> "array[int]":
-        found = array("Q")
-        found.frombytes(folder.read(bundle.name, bundle.size - width, bundle.size))
-        return found
+        return _column(folder.read(bundle.name, bundle.size - width, bundle.size))
 
     columns = at_once(places, bundles)
     count = len(bundles)
@@ -172,9 +204,7 @@ def sections(
 
         def row(group: int) -> "array[int]":
             at = count * (_NAME.size + group * _PLACE)
-            found = array("Q")
-            found.frombytes(folder.read(directory.name, at, at + count * _PLACE))
-            return found
+            return _column(folder.read(directory.name, at, at + count * _PLACE))
 
         found = zip(_NAME.iter_unpack(names), row(start), row(stop), strict=True)
         return [

@@ -1,17 +1,23 @@
 """Where the nodes of a cluster leave bundles for each other."""
 
+import fcntl
 import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 
 from gaia.errors import OutputError
 from gaia.io.files import reason
 from gaia.io.folder import Folder
+
+# Of folders for the temporary files of a task.
+_PREFIX = "gaia-task-"
+# The places in which this process has looked for what others have left.
+_swept: set[str] = set()
 
 
 @attrs.frozen
@@ -38,7 +44,8 @@ class Shipping:
         try:
             if self.scratch_dir is not None:
                 os.makedirs(self.scratch_dir, exist_ok=True)
-            made = tempfile.mkdtemp(prefix="gaia-", dir=self.scratch_dir)
+            _sweep(self.scratch_dir or tempfile.gettempdir())
+            made, held = _held_folder(self.scratch_dir)
         except OSError as error:
             where = self.scratch_dir or tempfile.gettempdir()
             raise OutputError(f"cannot write to {where}: {reason(error)}") from None
@@ -46,3 +53,36 @@ class Shipping:
             yield made
         finally:
             shutil.rmtree(made, ignore_errors=True)
+            os.close(held)
+
+
+def _held_folder(parent: str | None) -> tuple[str, int]:
+    """A new folder, and the lock that tells that somebody uses it. It ends with the process."""
+    while True:
+        made = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+        # Another process may take it for one that was left, until it is locked.
+        with suppress(FileNotFoundError):
+            held = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.isdir(made):
+                    return made, held
+            os.close(held)
+
+
+def _sweep(parent: str) -> None:
+    """Removes what workers have left in this place that were killed: once in a process, as each
+    that was killed has another in its place."""
+    if parent in _swept:
+        return
+    _swept.add(parent)
+    with os.scandir(parent) as entries:
+        left = [entry.path for entry in entries if entry.name.startswith(_PREFIX)]
+    for path in left:
+        with suppress(OSError):  # Somebody uses it, or has removed it, or it is another user's.
+            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(held)

@@ -20,6 +20,7 @@ from gaia.pipeline.native import NativeJoiner
 from gaia.pipeline.on_error import DeadLetters, OnError, check_on_error, fail
 from gaia.pipeline.operators import Joiner
 from gaia.pipeline.output import MAX_SHARDS, check_table_name
+from gaia.pipeline.plan import Plan
 from gaia.pipeline.reads import Reads
 from gaia.pipeline.signatures import UNKNOWN
 from gaia.pipeline.table import PTable, snake_case
@@ -226,7 +227,15 @@ class Pipeline(Reads):
         """The drawing, which notebooks show."""
         return self.to_svg()
 
-    def _plan_to_run(self) -> plan.Plan:
+    def plan(self) -> Plan:
+        """The stages that a runner executes.
+
+        Raises:
+            PipelineError: As `explain`.
+        """
+        return plan.plan(self.name, tuple(self._nodes), self._writes)
+
+    def _plan_to_run(self) -> Plan:
         """The plan of a pipeline that is complete: one that leaves something behind.
 
         Raises:
@@ -234,14 +243,6 @@ class Pipeline(Reads):
         """
         plan.check_written(tuple(self._nodes), self._writes)
         return self.plan()
-
-    def plan(self) -> "plan.Plan":
-        """The stages that a runner executes.
-
-        Raises:
-            PipelineError: As `explain`.
-        """
-        return plan.plan(self.name, tuple(self._nodes), self._writes)
 
     def _read(
         self, source: Any, tp: Any, name: str | None, default: str, on_error: OnError = fail

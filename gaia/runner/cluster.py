@@ -4,6 +4,7 @@ are put together from there."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gethostname
 
 import attrs
 
@@ -11,7 +12,16 @@ from gaia.errors import OutputError
 from gaia.io.bundle import Bundle, Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.folder import Folder
-from gaia.io.grouped import Directory, Groups, Shipped, frames_of, make_directory, regroup, sections
+from gaia.io.grouped import (
+    Directory,
+    Groups,
+    Shipped,
+    frames_of,
+    make_directory,
+    merge,
+    regroup,
+    sections,
+)
 from gaia.io.manifest import Shard
 from gaia.io.shipping import Shipping
 from gaia.io.stores import at_once, explain
@@ -34,7 +44,8 @@ def _writing(url: str) -> Iterator[None]:
 
 
 def ship_task(setup: Setup, task: Task) -> TaskReport:
-    """Runs a task on a node, and ships its bundles; the report tells where they are.
+    """Runs a task on a node, and ships its bundles; the report tells where they are, and which
+    process of which node it was.
 
     Raises:
         GaiaError: As `run_task`; also if the bundles cannot be shipped.
@@ -42,7 +53,7 @@ def ship_task(setup: Setup, task: Task) -> TaskReport:
     shipping = setup.shipping
     assert shipping is not None
     shards = {table.name: table.shards for table in setup.stage.tables()}
-    token = int.from_bytes(os.urandom(4), "little")
+    token = _token()
     with shipping.scratch() as scratch:
         report = run_task(attrs.evolve(setup, folder=scratch, shipping=None), task)
         with _writing(shipping.folder.url):
@@ -51,17 +62,46 @@ def ship_task(setup: Setup, task: Task) -> TaskReport:
                 for bundle in report.bundles
                 if isinstance(bundle, Bundle)
             ]
-    return attrs.evolve(report, bundles=tuple(shipped))
+    return attrs.evolve(report, bundles=tuple(shipped), worker=f"{gethostname()}:{os.getpid()}")
 
 
 def _ship(folder: Folder, bundle: Bundle, groups: Groups, task: int, token: int) -> Shipped:
     if not bundle.index:
-        return Shipped(bundle.table, task, token, 0, bundle.zones)
+        return Shipped(bundle.table, task, token, 0, 0, bundle.zones)
     made = f"{bundle.path}.grouped"
-    regroup(bundle, groups, made)
-    shipped = Shipped(bundle.table, task, token, os.path.getsize(made), bundle.zones)
+    filled = regroup(bundle, groups, made)
+    shipped = Shipped(bundle.table, task, token, os.path.getsize(made), filled, bundle.zones)
     folder.put(made, shipped.name)
     return shipped
+
+
+def _token() -> int:
+    return int.from_bytes(os.urandom(4), "little")
+
+
+def merge_bundles(shared: tuple[Shipping, str, Groups], bundles: tuple[Shipped, ...]) -> Shipped:
+    """Makes one bundle of several of a table, which stay as they are: a run that goes on with this
+    one begins with them.
+
+    Raises:
+        OutputError: A bundle is gone, or it cannot be written.
+    """
+    shipping, table, groups = shared
+    folder = shipping.folder
+    with shipping.scratch() as scratch, _writing(folder.url):
+        here = []
+        for number, bundle in enumerate(bundles):
+            path = folder.path(bundle.name)
+            if folder.store is not None:
+                path = os.path.join(scratch, str(number))
+                _fetched(folder, [(bundle.name, 0, bundle.size)], path)
+            here.append((path, bundle.size))
+        made = os.path.join(scratch, "merged")
+        filled = merge(here, groups, made)
+        size = os.path.getsize(made)
+        merged = Shipped(table, bundles[0].task, _token(), size, filled, b"")
+        folder.put(made, merged.name)
+        return merged
 
 
 def list_bundles(shared: tuple[Shipping, str, Groups], bundles: tuple[Shipped, ...]) -> Directory:

@@ -57,24 +57,33 @@ class FutureEngine:
         common = dumps((function, shared, timeout))
         self._post(f"{_core.checksum_of(common):032x}", common, timeout)
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        running: dict[Future[Any], tuple[Item, bytes, Worker]] = {}
+        sent: dict[Future[Any], tuple[Item, bytes]] = {}
+        # Those that wait where they were sent, in order, and who has the others in hand.
+        waiting: deque[Future[Any]] = deque()
+        begun: dict[Future[Any], Worker] = {}
         places = Places()
 
-        def send(item: Item, packed: bytes, worker: Worker, again: bool = False) -> None:
+        def send(item: Item, packed: bytes, again: bool = False) -> Future[Any]:
             future = self._submit(packed, again)
-            running[future] = item, packed, worker
+            sent[future] = item, packed
             future.add_done_callback(done.put)
+            return future
+
+        def begin(future: Future[Any]) -> None:
+            begun[future] = worker = places.take()
+            if watch is not None:
+                watch.began(sent[future][0], worker)
 
         def hand_out() -> None:
-            while items and len(running) < self.at_once():
-                item, worker = items.popleft(), places.take()
-                send(item, dumps(item), worker)
-                if watch is not None:
-                    watch.began(item, worker)
+            while items and len(sent) < self.at_once():
+                item = items.popleft()
+                waiting.append(send(item, dumps(item)))
+            while waiting and len(begun) < self.slots():
+                begin(waiting.popleft())
 
         try:
             hand_out()
-            while running:
+            while sent:
                 try:
                     future = done.get(timeout=EVERY)
                 except queue.Empty:
@@ -82,10 +91,14 @@ class FutureEngine:
                 if watch is not None:
                     watch.look([])
                 if future is not None:
-                    item, packed, worker = running.pop(future)
+                    if future not in begun:
+                        waiting.remove(future)
+                        begin(future)
+                    worker = begun.pop(future)
+                    item, packed = sent.pop(future)
                     answer = self._answer(future)
                     if answer is None:
-                        send(item, packed, worker, again=True)
+                        begun[send(item, packed, again=True)] = worker
                         continue
                     outcome: Result | Death = unpacked(answer)
                     places.leave(worker)
@@ -93,7 +106,7 @@ class FutureEngine:
                     yield item, outcome
                 hand_out()  # The caller may have added some, and there may be more workers.
         finally:
-            for future in running:
+            for future in sent:
                 self._cancel(future)
 
     def close(self) -> None:
@@ -102,6 +115,10 @@ class FutureEngine:
     def at_once(self) -> int:
         """How many items may be under way now."""
         raise NotImplementedError
+
+    def slots(self) -> int:
+        """How many of them can run now. The others wait for their turn, the first sent first."""
+        return self.at_once()
 
     def _post(self, name: str, common: bytes, timeout: float | None) -> None:
         """Is told of what all items have in common from now on."""

@@ -4,7 +4,10 @@ Each of its threads has a worker process of ours, in which the tasks run. So use
 hangs or is killed ends as it does on one machine, with as much to tell, and breaks nobody's pool.
 """
 
+import socket
 import threading
+
+import attrs
 
 from gaia.io.undisturbed import undisturbed
 from gaia.runner.child import Child, ready, spawn
@@ -58,11 +61,12 @@ class _Seat(threading.local):
         except BaseException:
             _ended(worker)
             raise
-        if not isinstance(answer, Death):
-            self._idle.append(worker)
-            self._timer = threading.Timer(_IDLE, _leave, (self._lock, self._idle))
-            self._timer.daemon = True
-            self._timer.start()
+        if isinstance(answer, Death):
+            return attrs.evolve(answer, how=f"{answer.how} on {socket.gethostname()}")
+        self._idle.append(worker)
+        self._timer = threading.Timer(_IDLE, _leave, (self._lock, self._idle))
+        self._timer.daemon = True
+        self._timer.start()
         return answer
 
 

@@ -14,7 +14,7 @@ import re
 import sys
 import sysconfig
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -22,13 +22,13 @@ import attrs
 from gaia import _core
 from gaia.pipeline.graph import Records
 from gaia.pipeline.plan import Branch, Stage, walk
-from gaia.pipeline.travel import dumps
 from gaia.runner.task import Task
 
 _INSTALLED = tuple(
     os.path.realpath(path) + os.sep
     for path in {*sysconfig.get_paths().values(), os.path.dirname(os.path.dirname(__file__))}
 )
+_WRITTEN = (types.FunctionType, property, classmethod, staticmethod)
 _GENERATED = {
     "__dict__",
     "__weakref__",
@@ -87,7 +87,7 @@ def identity_of(
             try:
                 source = pickle.dumps(source.records, protocol=5)
             except (pickle.PicklingError, AttributeError):
-                source = dumps(source.records)
+                source = source.records
         parts["the input"] = digest((files, source))
         limits = [task.limit for task in tasks or () if task.limit is not None]
         if limits:
@@ -151,6 +151,8 @@ class _Content:
             return b"".join(key + self.of(item) for key, item in pairs)
         if isinstance(value, enum.Enum):
             return f"{type(value).__qualname__}.{value.name}".encode()
+        if isinstance(value, enum.EnumMeta):
+            return self._enum(value)
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, types.FunctionType):
@@ -178,7 +180,9 @@ class _Content:
         return self._object(value)
 
     def _function(self, function: types.FunctionType) -> bytes:
-        if not _is_users(function.__code__.co_filename, function.__module__):
+        file = function.__code__.co_filename
+        # Methods of attrs follow from the class, and hold numbers of this process.
+        if file.startswith("<attrs") or not _is_users(file, function.__module__):
             return f"{function.__module__}.{function.__qualname__}".encode()
         used = {
             name: function.__globals__[name]
@@ -214,11 +218,25 @@ class _Content:
         made = [(field.name, field.default, field.validator, field.converter) for field in fields]
         return self.of((cls.__qualname__, cls.__bases__, own, made))
 
+    def _enum(self, cls: enum.EnumMeta) -> bytes:
+        """Its members, and what the user has defined; the rest is made of these by Python."""
+        members: list[tuple[str, Any]] = [
+            (name, cls.__members__[name].value) for name in cls.__members__
+        ]
+        own = {name: value for name, value in vars(cls).items() if type(value) in _WRITTEN}
+        return self.of((cls.__qualname__, cls.__bases__, members, own))
+
     def _object(self, value: Any) -> bytes:
+        """What it would be made of again; pickles themselves hold numbers of this process."""
+        if hasattr(value, "__wrapped__"):
+            return self.of((type(value).__qualname__, value.__wrapped__))
         try:
-            return dumps(value)
+            reduced = value.__reduce_ex__(4)
         except Exception:
             return f"{type(value).__module__}.{type(value).__qualname__}".encode()
+        if isinstance(reduced, str):
+            return f"{type(value).__module__}.{reduced}".encode()
+        return self.of([list(part) if isinstance(part, Iterator) else part for part in reduced])
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -32,12 +32,21 @@ _FLUSHED = 1.0
 
 @attrs.frozen
 class Began:
-    """A stage has begun with these tasks, whose bundles are in a folder."""
+    """A stage has begun with so many tasks, whose bundles are in a folder."""
 
     stage: str
     identity: Identity
-    tasks: list[Task]
+    tasks: int
     folder: str
+
+
+@attrs.frozen
+class Planned:
+    """Some of the tasks of a stage that has begun. All of them at once would take the driver
+    hundreds of megabytes to pack."""
+
+    stage: str
+    tasks: list[Task]
 
 
 @attrs.frozen
@@ -60,7 +69,7 @@ class Committed:
     record: Any
 
 
-Entry = Began | Finished | Committed
+Entry = Began | Planned | Finished | Committed
 
 
 @attrs.define
@@ -68,7 +77,13 @@ class Half:
     """A stage that is not committed: its tasks, and the reports of those that have finished."""
 
     began: Began
+    tasks: list[Task] = attrs.field(factory=list)
     reports: dict[int, TaskReport] = attrs.field(factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its tasks are known: otherwise the run died while it told them."""
+        return len(self.tasks) == self.began.tasks
 
 
 @attrs.define
@@ -79,12 +94,16 @@ class Past:
     half: dict[str, Half] = attrs.field(factory=dict)
 
     def add(self, entry: Entry) -> None:
-        """Takes the next entry of the journal."""
+        """Takes the next entry of the journal. What tasks of a stage tell that did not begin, or is
+        committed, is left out."""
         if isinstance(entry, Began):
             self.committed.pop(entry.stage, None)
             self.half[entry.stage] = Half(entry)
+        elif isinstance(entry, Planned):
+            if half := self.half.get(entry.stage):
+                half.tasks += entry.tasks
         elif isinstance(entry, Finished):
-            if half := self.half.get(entry.stage):  # Otherwise it did not begin, or is committed.
+            if half := self.half.get(entry.stage):
                 half.reports[entry.report.task] = entry.report
         else:
             self.half.pop(entry.stage, None)

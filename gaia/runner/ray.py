@@ -54,6 +54,10 @@ class RayEngine(FutureEngine):
         """See `FutureEngine.at_once`."""
         return self._max_tasks or _AHEAD * self._known_slots() + _SPARE
 
+    def slots(self) -> int:
+        """See `FutureEngine.slots`."""
+        return min(self.at_once(), self._known_slots())
+
     def _known_slots(self) -> int:
         now = time.monotonic()
         if not self._asked or now - self._asked > _ASKED:

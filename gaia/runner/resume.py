@@ -17,8 +17,11 @@ from gaia.pipeline.plan import Stage
 from gaia.pipeline.travel import dumps
 from gaia.runner import journal
 from gaia.runner.identity import Identity
-from gaia.runner.journal import Began, Committed, Finished, Journal, Past
+from gaia.runner.journal import Began, Committed, Finished, Half, Journal, Past, Planned
 from gaia.runner.task import Task, TaskReport
+
+# So many tasks stand in one entry of the journal.
+_PLANNED = 10_000
 
 
 @attrs.define
@@ -71,33 +74,32 @@ class Resume:
             its name in `work`.
         """
         half = self.past.half.get(stage.name) if self.resuming else None
-        if half is not None:
+        if half is not None and half.whole:
             difference = half.began.identity.difference(identity)
             if not difference and self.work.exists(half.began.folder):
-                return self._go_on(half.began, list(half.reports.values()))
+                return self._go_on(half)
             self.say(f"`{stage.name}` is done anew: {difference or 'its files'} has changed")
         self.work.make(folder)
-        self.kept.write(Began(stage.name, identity, tasks, folder))
+        self.kept.write(Began(stage.name, identity, len(tasks), folder))
+        for start in range(0, len(tasks), _PLANNED):
+            self.kept.write(Planned(stage.name, tasks[start : start + _PLANNED]))
         return tasks, [], folder
 
-    def _go_on(
-        self, began: Began, reports: list[TaskReport]
-    ) -> tuple[list[Task], list[TaskReport], str]:
+    def _go_on(self, half: Half) -> tuple[list[Task], list[TaskReport], str]:
+        began = half.began
         sizes = self.work.sizes(began.folder)
         # A commit that was cut off may have made a bundle a shard, and written the seek table
         # behind it. Without any record, there is no file.
         whole = [
             report
-            for report in reports
+            for report in half.reports.values()
             if all(sizes.get(bundle.name, 0) >= bundle.size for bundle in report.bundles)
         ]
         kept = {bundle.name.partition("/")[0] for report in whole for bundle in report.bundles}
         self.work.clear(began.folder, kept)
-        self.say(
-            f"`{began.stage}`: {len(whole)} of {len(began.tasks)} tasks are finished, and skipped"
-        )
+        self.say(f"`{began.stage}`: {len(whole)} of {began.tasks} tasks are finished, and skipped")
         self.worth_keeping = self.worth_keeping or bool(whole)
-        return began.tasks, whole, began.folder
+        return half.tasks, whole, began.folder
 
     def task_done(self, stage: Stage, report: TaskReport) -> None:
         """A task has finished: it need not be done again."""
@@ -141,7 +143,7 @@ def tell_of_unfinished(work: Folder) -> None:
         past = journal.read_journal(work)
     parts = [f"`{name}` was finished" for name in past.committed]
     parts += [
-        f"{len(half.reports)} of {len(half.began.tasks)} tasks of `{name}` were finished"
+        f"{len(half.reports)} of {half.began.tasks} tasks of `{name}` were finished"
         for name, half in past.half.items()
         if half.reports
     ]

@@ -1,7 +1,7 @@
 """How what the tasks of a stage leave becomes the shards of its tables."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -10,10 +10,10 @@ from gaia.errors import WorkerError
 from gaia.io.bundle import Bundle, Frame
 from gaia.io.commit import Layout, ShardJob, make_shards
 from gaia.io.folder import Folder
-from gaia.io.grouped import Groups
+from gaia.io.grouped import Groups, Shipped
 from gaia.io.manifest import Shard
 from gaia.io.shipping import Shipping
-from gaia.runner.cluster import Gathering, gather, list_bundles
+from gaia.runner.cluster import Gathering, gather, list_bundles, merge_bundles
 from gaia.runner.engine import Death, Engine, Watch
 
 X = TypeVar("X")
@@ -23,6 +23,12 @@ Y = TypeVar("Y")
 _LISTED = 1000
 # Who puts shards together takes about so many bytes, if there is enough for all.
 _GATHERED = 4 << 30
+# Who puts shards together reads a range of every bundle. Where that would be more ranges than
+# these, of fewer bytes than these, so many bundles of so many bytes are made into one before.
+_RANGES = 1_000_000
+_RANGE = 1 << 20
+_MERGED = 256
+_MERGED_BYTES = 4 << 30
 
 
 class Shuffle(Protocol):
@@ -105,29 +111,40 @@ class SharedShuffle:
         shipping = Shipping(folder, self.scratch_dir)
         groups = Groups(layout.shards)
         expected(layout.shards or 0)
-        full = [bundle for bundle in bundles if bundle.size]
-        directories = _again(
-            engine.map(
-                list_bundles,
-                (shipping, layout.table, groups),
-                chunks := deque(_cut(full, _LISTED)),
-                None,
-                watch,
-            ),
-            chunks,
-            layout.table,
-            max_attempts,
-        )
-        listed = tuple(sorted(directories, key=lambda directory: directory.name))
+        full: list[Shipped] = [bundle for bundle in bundles if bundle.size]
         size = sum(bundle.size for bundle in full)
-        count = max(4 * engine.workers, -(-size // _GATHERED))
-        spans = deque((found[0], found[-1] + 1) for found in _batches(range(groups.count), count))
-        gathering = Gathering(layout, shipping, groups, listed)
-        made = engine.map(gather, gathering, spans, None, watch)
-        for shards in _again(made, spans, layout.table, max_attempts):
+        count = min(groups.count, max(4 * engine.workers, -(-size // _GATHERED)))
+
+        def each(function: Callable[[Any, X], Y], shared: Any, items: Iterable[X]) -> Iterator[Y]:
+            queue = deque(items)
+            outcomes = engine.map(function, shared, queue, None, watch)
+            return _again(outcomes, queue, layout.table, max_attempts)
+
+        shared = (shipping, layout.table, groups)
+        ranges = sum(min(bundle.sections, count) for bundle in full)
+        if ranges > _RANGES and size < ranges * _RANGE:
+            full = sorted(each(merge_bundles, shared, _merges(full)), key=lambda made: made.task)
+        directories = each(list_bundles, shared, _cut(full, _LISTED))
+        listed = tuple(sorted(directories, key=lambda directory: directory.name))
+        spans = ((found[0], found[-1] + 1) for found in _batches(range(groups.count), count))
+        for shards in each(gather, Gathering(layout, shipping, groups, listed), spans):
             if layout.shards is None:
                 expected(len(shards))
             yield shards
+
+
+def _merges(bundles: Sequence[Shipped]) -> Iterator[tuple[Shipped, ...]]:
+    """Neighbours that become one bundle each."""
+    some: list[Shipped] = []
+    size = 0
+    for bundle in bundles:
+        if some and (len(some) == _MERGED or size + bundle.size > _MERGED_BYTES):
+            yield tuple(some)
+            some, size = [], 0
+        some.append(bundle)
+        size += bundle.size
+    if some:
+        yield tuple(some)
 
 
 def _again(

@@ -122,7 +122,7 @@ class Status:
         done = Done(
             task.number,
             task.shard,
-            running.worker,
+            report.worker or running.worker,
             task.attempt,
             running.began,
             self.now,

@@ -39,8 +39,12 @@ class Stragglers:
     def look(self, workers: Iterable[Worker]) -> None:
         """See `Watch.look`."""
         self._watch.look(workers)
+        # As long as there is more to do, looking takes no time, however many workers there are.
+        if self._queue or self._longest is None:
+            self._all_begun = None
+            return
         under_way = sum(self._copies[number] for number in self._running)
-        if self._queue or under_way >= self._workers or self._longest is None:
+        if under_way >= self._workers:
             self._all_begun = None
             return
         now = time.monotonic()

@@ -91,7 +91,8 @@ class ParseError:
 @attrs.frozen
 class TaskReport:
     """What a finished task tells: how many records it read, its bundles, its counts, what it left
-    out by which step, its time in seconds; where it spent that, if it was profiled."""
+    out by which step, its time in seconds; where it spent that, if it was profiled; and who ran it,
+    where that is not known beforehand."""
 
     task: int
     read: int
@@ -102,6 +103,7 @@ class TaskReport:
     skipped: dict[str, Skipped]
     elapsed: float
     profile: Profile | None = None
+    worker: str | None = None
 
 
 def run_task(setup: Setup, task: Task) -> TaskReport:
@@ -463,8 +465,8 @@ class _Native(Operator[Any]):
         self.joint.finish(ctx)
 
 
-def _call(hook: Callable[..., object], *args: Any) -> None:
-    """Calls a hook, and refuses what it returns, which nobody would see again.
+def _call(hook: Callable[..., Any], *args: Any) -> None:
+    """Calls a method of the user's, and refuses what it returns, which nobody would see again.
 
     Raises:
         TypeError: It is not None.

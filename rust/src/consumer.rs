@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -59,6 +59,22 @@ enum Call {
 fn asked<'py>(function: &Py<PyAny>, record: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let _users = profile::users();
     function.bind(record.py()).call1((record,))
+}
+
+/// Refuses what a method returns that writes its records: nobody would see it again.
+fn nothing(function: &Py<PyAny>, returned: &Bound<'_, PyAny>) -> PyResult<()> {
+    if returned.is_none() {
+        return Ok(());
+    }
+    let py = returned.py();
+    let name: String = function
+        .getattr(py, pyo3::intern!(py, "__qualname__"))?
+        .extract(py)?;
+    let (_, name) = name.rsplit_once("<locals>.").unwrap_or(("", &name));
+    Err(PyTypeError::new_err(format!(
+        "`{name}` returned `{}`, which would be lost; call ctx.write(record)",
+        returned.get_type().name()?
+    )))
 }
 
 /// Takes a bound method apart, which saves putting it together for every call.
@@ -205,12 +221,12 @@ impl Consumer {
             Call::Do(function, Some(object)) => {
                 let arguments = (object.bind(py), record, self.into.bind(py));
                 let _users = profile::users();
-                function.bind(py).call1(arguments).map(drop)
+                nothing(function, &function.bind(py).call1(arguments)?)
             }
             Call::Do(function, None) => {
                 let _users = profile::users();
                 let arguments = (record, self.into.bind(py));
-                function.bind(py).call1(arguments).map(drop)
+                nothing(function, &function.bind(py).call1(arguments)?)
             }
             Call::Map(function) => into.write(&asked(function, record)?, None),
             Call::Filter(function) => {
@@ -329,9 +345,9 @@ impl Consumer {
         self.count(1);
         let batch = PyBatch::new(from.codec.clone_ref(py), batch);
         let _users = profile::users();
-        function
+        let returned = function
             .bind(py)
-            .call1((object, batch, self.into.bind(py)))
-            .map(drop)
+            .call1((object, batch, self.into.bind(py)))?;
+        nothing(function, &returned)
     }
 }

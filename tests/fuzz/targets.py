@@ -40,7 +40,7 @@ from gaia.runner import journal
 from gaia.runner.columns import Columns, Rows, codec_of, measured, open_batches
 from gaia.runner.identity import Identity
 from gaia.runner.inputs import Lines, Part, codec_for, open_lines
-from gaia.runner.task import TaskReport
+from gaia.runner.task import Task, TaskReport
 
 
 @attrs.frozen
@@ -685,15 +685,16 @@ def _journal_seeds() -> list[bytes]:
         0, 1, (Bundle("t", "p", b"", ()),), {"n": 1}, {"f": Counter("ab")}, (), {}, 0.5
     )
     identity = Identity({"code": "x"})
-    began = journal.Began("words", identity, [], "/tmp/x")
+    began = journal.Began("words", identity, 1, "/tmp/x")
+    planned = journal.Planned("words", [Task(0, ())])
     committed = journal.Committed("words", identity, {}, {"n": 1}, {}, None)
     finished = journal.Finished("words", report)
     records = []
-    for entry in (began, finished, committed, {"a": 1}):
+    for entry in (began, planned, finished, committed, {"a": 1}):
         pickled = cloudpickle.dumps(entry)
         head = struct.pack("<I", len(pickled))
         records.append(head + _core.checksum_of(pickled).to_bytes(16, "little") + pickled)
-    return [b"".join(records), b"".join(reversed(records[:3])), b"".join(records[1:])]
+    return [b"".join(records), b"".join(reversed(records[:4])), b"".join(records[1:])]
 
 
 _JSON = [b"{", b"}", b"[", b"]", b'"', b",", b":", b"null", b"true", b"1e999", b"\\u", b"\\ud800"]
