@@ -145,7 +145,7 @@ def name_of(pair: Pair) -> str:
 
 
 def added(a: int, b: int) -> int:
-    return max(a, b) + 0 * work(20_003)
+    return max(a, b) + 0 * work(500_003)
 
 
 def doubled(pair: Pair) -> Iterator[Pair]:
