@@ -19,9 +19,7 @@ from gaia.pipeline.operators import Context, Joiner, Mapper, Run
 from gaia.pipeline.output import Output
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.table import PTable
-from gaia.runner.executor import ExecutorRunner
 from gaia.runner.local import LocalRunner
-from gaia.runner.ray import RayRunner
 from gaia.runner.result import RunResult, Table, read_table
 from gaia.warc import WarcRecord
 
@@ -84,16 +82,24 @@ hide_own_frames()
 if TYPE_CHECKING:
     from gaia import ops
     from gaia.args import arg_parser, runner_from_args
+    from gaia.runner.executor import ExecutorRunner
+    from gaia.runner.ray import RayRunner
+
+# Imported when they are used.
+_LATER = {
+    "ExecutorRunner": "gaia.runner.executor",
+    "RayRunner": "gaia.runner.ray",
+    "arg_parser": "gaia.args",
+    "runner_from_args": "gaia.args",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`gaia.ops` and what makes flags of scripts are imported when they are used."""
+    """`gaia.ops`, runners for clusters, and what makes flags of scripts."""
+    from importlib import import_module
+
     if name == "ops":
-        import gaia.ops
-
-        return gaia.ops
-    if name in ("arg_parser", "runner_from_args"):
-        import gaia.args
-
-        return getattr(gaia.args, name)
+        return import_module("gaia.ops")
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'gaia' has no attribute {name!r}")
