@@ -6,13 +6,11 @@
 import itertools
 import os
 import time
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-import cloudpickle
 
 from gaia import _core
 from gaia.errors import GaiaError, InputError, OutputError
@@ -22,18 +20,24 @@ from gaia.io.grouped import Shipped
 from gaia.io.shipping import Shipping
 from gaia.pipeline.aggregates import field_numbers, fields_of
 from gaia.pipeline.graph import Call, Custom, Format, ModN
-from gaia.pipeline.names import label, type_name
 from gaia.pipeline.native import NativeJoiner, NativeMapper
 from gaia.pipeline.operators import Operator, Run
-from gaia.pipeline.plan import Branch, Input, Stage, Table, walk
+from gaia.pipeline.plan import Branch, Stage, Table, walk
 from gaia.pipeline.records import codec, field_names, plain_key, record_type
-from gaia.pipeline.travel import dumps
 from gaia.runner.columns import Columns, Rows, codec_of, frame_bytes, open_batches
 from gaia.runner.failure import Failure, Terminated, step_error
 from gaia.runner.inputs import Archive, Lines, Part, Slice, archived, codec_for, open_lines
 from gaia.runner.memory import Budget
 from gaia.runner.profile import Profile, Sampler
 from gaia.runner.skips import Skipped, Skips
+from gaia.runner.steps import (
+    NativeOperator,
+    call_hook,
+    fresh,
+    handler_of,
+    weakly,
+    with_arguments,
+)
 
 FRAME_BYTES = 128 * 1024
 
@@ -131,7 +135,7 @@ class _TaskRun:
         self.sampler = sampler
         self.folder = setup.folder_of(task)
         self.skips = Skips(setup.stage)
-        self.state = _core.TaskState("", task.metadata, task.shard, _weakly(self._broken))
+        self.state = _core.TaskState("", task.metadata, task.shard, weakly(self._broken))
         self.outputs: list[tuple[Table, str, _core.Output]] = []
         self.operators: list[tuple[str, Operator[Any], _core.Context[Any]]] = []
         self.contexts: list[_core.Context[Any]] = []
@@ -164,8 +168,8 @@ class _TaskRun:
             for name, operator, ctx in self.operators:
                 run = self.setup.run.copy()
                 self._enter(name, users=True)
-                _call(operator.setup, run)
-                _call(operator.on_shard_start, self.task.shard, ctx)
+                call_hook(operator.setup, run)
+                call_hook(operator.on_shard_start, self.task.shard, ctx)
             self._enter(stage.name)
             self.reading = True
             _core.begin_reading(sum(part.size for part in self._parts()))
@@ -180,8 +184,8 @@ class _TaskRun:
                     break
             self.reading = False
             for name, operator, ctx in self.operators:
-                self._enter(name, users=not isinstance(operator, _Native))
-                _call(operator.on_shard_finish, ctx)
+                self._enter(name, users=not isinstance(operator, NativeOperator))
+                call_hook(operator.on_shard_finish, ctx)
                 ctx.flush()
             for table, _, output in self.outputs:
                 self._enter(f"write {table.name}")
@@ -242,7 +246,7 @@ class _TaskRun:
         if isinstance(branch.function, NativeMapper):
             return "native", branch.function.core(takes, branch.type)
         if branch.call in (Call.DO, Call.DO_BATCH):
-            args = _fresh(branch.args)
+            args = fresh(branch.args)
             self._enter(branch.name, users=True)
             mapper = branch.function(*args)
             self._enter(branch.name)
@@ -255,10 +259,10 @@ class _TaskRun:
             if record_type(takes).kind == "json":
                 return "convert", (record_type(branch.type).from_dict, lenient)
             return "parse", (_core.Codec(record_type(branch.type), "txt"), lenient)
-        return branch.call.value, _with_arguments(branch.function, branch.args)
+        return branch.call.value, with_arguments(branch.function, branch.args)
 
     def _policy(self, step: str) -> Callable[[Exception], None] | None:
-        return self.skips.policy(step, self.state, _weakly(self._check_disk))
+        return self.skips.policy(step, self.state, weakly(self._check_disk))
 
     def _broken(self, position: int, message: str, line: bytes | None) -> None:
         """Is told of what cannot be read."""
@@ -276,15 +280,15 @@ class _TaskRun:
             joint = stage.joiner.core(tuple(self._types()), stage.root.type)
             joint.limit(self.setup.budget.join, self.spill)
             self.joint = joint
-            self.operators.append((stage.name, _Native(joint), head))
+            self.operators.append((stage.name, NativeOperator(joint), head))
             calls = [("joint", (joint, number)) for number in range(len(stage.inputs))]
         else:
-            args = _fresh(stage.args)
+            args = fresh(stage.args)
             self._enter(stage.name, users=True)
             joiner = stage.joiner(*args)
             self._enter(stage.name)
             self.operators.append((stage.name, joiner, head))
-            calls = [_handler(joiner, entry) for entry in stage.inputs]
+            calls = [handler_of(joiner, entry) for entry in stage.inputs]
         policy = self._policy(stage.name)
         return [
             _core.Context(self.state, codec(entry.type), [], [(stage.name, *call, head, policy)])
@@ -442,51 +446,6 @@ class _TaskRun:
         return counters
 
 
-def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of something that what it is given to belongs to. It must not hold that: a task's
-    tables and buffers are to go when it ends, and not when cycles are looked for."""
-    found = weakref.WeakMethod(method)
-
-    def call(*args: Any) -> Any:
-        alive = found()
-        assert alive is not None
-        return alive(*args)
-
-    return call
-
-
-class _Native(Operator[Any]):
-    """A native joiner, which has to know only when its shard ends."""
-
-    def __init__(self, joint: _core.Joint) -> None:
-        self.joint = joint
-
-    def on_shard_finish(self, ctx: Any) -> None:
-        self.joint.finish(ctx)
-
-
-def _call(hook: Callable[..., Any], *args: Any) -> None:
-    """Calls a method of the user's, and refuses what it returns, which nobody would see again.
-
-    Raises:
-        TypeError: It is not None.
-    """
-    returned = hook(*args)
-    if returned is not None:
-        instead = "keep it in `self`" if hook.__name__ == "setup" else "call ctx.write(record)"
-        raise TypeError(
-            f"`{label(hook)}` returned `{type_name(type(returned))}`, which would be lost; "
-            f"{instead}"
-        )
-
-
-def _handler(joiner: Any, entry: Input) -> tuple[str, Any]:
-    """How the core calls the method that takes an input's records."""
-    assert entry.handler is not None
-    method = getattr(joiner, entry.handler)
-    return ("do", method) if entry.batch_size is None else ("do_batch", (method, entry.batch_size))
-
-
 def _frame_bytes(table: Table) -> int:
     if table.format.has_columns:
         return frame_bytes(table)
@@ -500,16 +459,3 @@ def _combine(table: Table, limit: int) -> tuple[list[int], list[Any], int] | Non
     how = dict.fromkeys(table.combine.key, "key") | dict(table.combine.aggregates)
     fields = [how[name] for name in fields_of(table.type)]
     return field_numbers(table.type, table.combine.key), fields, limit
-
-
-def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments as if they had just arrived: what one task changes, no other sees."""
-    if all(type(arg) in (str, bytes, int, float, bool, type(None)) for arg in args):
-        return args
-    fresh: tuple[Any, ...] = cloudpickle.loads(dumps(args))
-    return fresh
-
-
-def _with_arguments(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[Any], Any]:
-    """The function as one of a single record."""
-    return (lambda record: function(record, *args)) if args else function
