@@ -12,7 +12,7 @@ import gaia
 from gaia.io import commit
 from gaia.io.destination import LocalDestination
 from gaia.runner import attempts, splits
-from gaia.runner.journal import Journal
+from gaia.runner.journal import FileJournal
 
 WORKERS = 2
 
@@ -42,7 +42,7 @@ def main(job: str, text: str, dest: str, *options: str) -> None:
     os.environ["CHAOS_DRIVER"] = str(os.getpid())
     splits._MIN_SPLIT = splits._MAX_SPLIT = JOBS[job].size // TASKS
     attempts.run_task = run_task
-    Journal.write = _around(Journal.write, after="journal")
+    FileJournal.write = _around(FileJournal.write, after="journal")
     commit._make_shard = _around(commit._make_shard, before="shard")
     LocalDestination.publish = _around(LocalDestination.publish, "publish", "publish")
     runner = gaia.LocalRunner(dest, workers=WORKERS, resume="--resume" in options)
