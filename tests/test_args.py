@@ -140,19 +140,14 @@ def test_what_the_runner_does_not_take_is_its_error(given, message):
         parsed(*given)
 
 
-def test_a_runner_that_is_not_installed_tells_how_to_get_it(monkeypatch):
-    usual = gaia.__getattr__
-
-    def without_ray(name: str) -> object:
-        if name == "RayRunner":
-            raise ImportError("No module named 'ray'")
-        return usual(name)
-
-    monkeypatch.delattr(gaia, "RayRunner", raising=False)
-    monkeypatch.setattr(gaia, "__getattr__", without_ray)
-
+def test_a_runner_that_is_not_installed_tells_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    pipeline = gaia.Pipeline("p")
+    numbers = pipeline.from_records([1], name="numbers")
+    numbers.write("numbers", gaia.TXT).with_mod_n_sharding(1)
+    runner = parsed("--runner", "ray", "--dest_dir", str(tmp_path))
     with pytest.raises(gaia.PipelineError, match=r"pip install 'gaia-mr\[ray\]'"):
-        parsed("--runner", "ray")
+        runner.run(pipeline)
 
 
 def test_another_runner_is_made_with_the_same_arguments(monkeypatch):
