@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import struct
 import subprocess
 import termios
@@ -78,6 +79,8 @@ def on_terminal(
         stderr=theirs,
         env=environment,
         start_new_session=True,
+        # A shell that runs tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     screen = pyte.HistoryScreen(columns, lines, history=10_000)
