@@ -276,13 +276,27 @@ def assert_shows_users_code(message: str) -> None:
     assert GAIA not in message
 
 
+def children() -> set[str]:
+    """The child processes of this one, running or not."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False
+    )
+    return set(found.stdout.split())
+
+
+# Other tests may have left some, such as servers that are there until the last test.
+_before: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _children_before() -> None:
+    _before.clear()
+    _before.update(children())
+
+
 def has_children() -> bool:
-    """Whether this process has child processes, running or not."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+    """Whether a test has left child processes, running or not."""
+    return not children() <= _before
 
 
 def die(how: str) -> None:
