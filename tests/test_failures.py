@@ -1,5 +1,6 @@
 """What goes wrong while a pipeline runs: what users are told, and what is left behind."""
 
+import contextlib
 import os
 import re
 import select
@@ -278,10 +279,18 @@ def assert_shows_users_code(message: str) -> None:
 
 def children() -> set[str]:
     """The child processes of this one, running or not."""
-    found = subprocess.run(
-        ["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False
-    )
-    return set(found.stdout.split())
+    ps = ["ps", "-A", "-o", "pid=,ppid="]
+    if not os.path.isdir("/proc/self"):
+        told = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
+        pairs = [line.split() for line in told.splitlines()]
+        return {pid for pid, parent in pairs if parent == str(os.getpid())}
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It has just ended.
+            state = stat.read_text().rpartition(")")[2].split()
+            if state[1] == str(os.getpid()):
+                found.add(stat.parent.name)
+    return found
 
 
 # Other tests may have left some, such as servers that are there until the last test.
