@@ -2,6 +2,9 @@
 
 import io
 import sys
+from collections import ChainMap
+from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import cloudpickle
@@ -9,7 +12,20 @@ import cloudpickle
 _MSGSPEC_CACHE = "__msgspec_cache__"
 
 
+def _code(code: CodeType) -> tuple[Any, ...]:
+    """Code with the name of its file, which errors and profiles show lines of; cloudpickle leaves
+    that out from 3.1.3 on."""
+    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return _with_file, (code.co_filename, make, parts)
+
+
+def _with_file(file: str, make: Callable[..., CodeType], parts: tuple[Any, ...]) -> CodeType:
+    return make(*parts).replace(co_filename=file)
+
+
 class _Pickler(cloudpickle.Pickler):
+    dispatch_table = ChainMap({CodeType: _code}, cloudpickle.Pickler.dispatch_table)
+
     def reducer_override(self, obj: Any) -> Any:
         # Tasks and reports are made of these: the scheduler handles thousands a second.
         if _is_own(obj if isinstance(obj, type) else type(obj)):
