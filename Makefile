@@ -28,7 +28,7 @@ demo: setup
 
 test: setup lint
 	cargo test --release --quiet
-	$(BIN)/python -m pytest
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 # Warnings are errors: links between pages, to headings and to files that are not there, too.
 docs: setup $(VENV)/docs-ready

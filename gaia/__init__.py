@@ -19,8 +19,6 @@ from gaia.pipeline.operators import Context, Joiner, Mapper, Run
 from gaia.pipeline.output import Output
 from gaia.pipeline.pipeline import Pipeline
 from gaia.pipeline.table import PTable
-from gaia.runner.local import LocalRunner
-from gaia.runner.result import RunResult, Table, read_table
 from gaia.warc import WarcRecord
 
 TXT = Format.TXT
@@ -83,23 +81,34 @@ if TYPE_CHECKING:
     from gaia import ops
     from gaia.args import arg_parser, runner_from_args
     from gaia.runner.executor import ExecutorRunner
+    from gaia.runner.local import LocalRunner
     from gaia.runner.ray import RayRunner
+    from gaia.runner.result import RunResult, Table, read_table
 
-# Imported when they are used.
+# Imported when they are used, which halves the time of `import gaia`.
 _LATER = {
     "ExecutorRunner": "gaia.runner.executor",
+    "LocalRunner": "gaia.runner.local",
     "RayRunner": "gaia.runner.ray",
+    "RunResult": "gaia.runner.result",
+    "Table": "gaia.runner.result",
     "arg_parser": "gaia.args",
+    "read_table": "gaia.runner.result",
     "runner_from_args": "gaia.args",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """`gaia.ops`, runners for clusters, and what makes flags of scripts."""
+    """`gaia.ops`, runners and their results, and what makes flags of scripts."""
     from importlib import import_module
 
     if name == "ops":
         return import_module("gaia.ops")
     if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+        found = globals()[name] = getattr(import_module(_LATER[name]), name)
+        return found
     raise AttributeError(f"module 'gaia' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

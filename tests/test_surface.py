@@ -96,6 +96,12 @@ def test_public_methods_have_docstrings(name):
 def test_importing_gaia_imports_nothing_heavy():
     loaded = python("-c", "import sys, gaia; print(*sys.modules)").stdout.split()
     assert HEAVY.isdisjoint(loaded)
+    assert "gaia.runner" not in loaded
+
+
+def test_what_is_imported_later_is_found():
+    found = python("-c", "import gaia; print(*dir(gaia)); gaia.LocalRunner, gaia.read_table").stdout
+    assert {*gaia.__all__, "errors"} <= set(found.split())
 
 
 @pytest.mark.parametrize(
