@@ -28,9 +28,10 @@ from gaia.pipeline.plan import Branch, Plan, Stage, Table
 from gaia.pipeline.signatures import accepts
 from gaia.runner import scheduler
 from gaia.runner.attempts import Attempts
-from gaia.runner.engine import InlineEngine
+from gaia.runner.engine import Engine, InlineEngine
 from gaia.runner.inputs import Slice
 from gaia.runner.result import Table as StoredTable
+from gaia.runner.shuffle import LocalShuffle, Shuffle
 from gaia.runner.splits import read_tasks
 from gaia.runner.status import Status
 from gaia.runner.task import Task
@@ -101,10 +102,11 @@ def run(
     with tempfile.TemporaryDirectory(prefix="gaia-test-", dir=memory) as folder:
         place = LocalDestination(folder)
         scheduler.prepare(plan, reads, place)
-        settings = scheduler.Settings(Attempts(), _BUDGET, report=False)
+        engine, shuffle = _engine()
+        settings = scheduler.Settings(Attempts(), _BUDGET, shuffle=shuffle, report=False)
         status = Status(plan, {})
         try:
-            progress = scheduler.execute(plan, reads, InlineEngine(), place, settings, status)
+            progress = scheduler.execute(plan, reads, engine, place, settings, status)
         except GaiaError as error:
             raise error.with_traceback(None) from None
         types = {table.name: table.type for stage in plan.stages for table in stage.tables()}
@@ -113,6 +115,10 @@ def run(
             table: StoredTable[Any] = StoredTable(os.path.join(folder, name), types[name], manifest)
             written[name] = {shard.key: list(table.records(shard.key)) for shard in table.shards}
     return TestResult(written, progress.counters, progress.freq_maps)
+
+
+def _engine() -> tuple[Engine, Shuffle]:
+    return InlineEngine(), LocalShuffle()
 
 
 def assert_same_records(actual: Iterable[Any], expected: Iterable[Any]) -> None:

@@ -1,13 +1,19 @@
 """The order of the tests, and the stores that they share."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A machine may be busy; how long an example takes is not what is tested.
-settings.register_profile("steady", deadline=None, database=None)
+# A machine may be busy; how long an example takes is not what is tested. Tests that run on several
+# kinds of runners are called on several instances of their class, which hold nothing.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],
+)
 settings.load_profile("steady")
 
-pytest_plugins = ["stores", "clusters"]
+pytest_plugins = ["stores", "clusters", "anywhere"]
 
 _LIBRARIES = (
     "test_arrow.py",
@@ -15,8 +21,13 @@ _LIBRARIES = (
     "test_column_files.py",
     "test_columns.py",
     "test_csv_peers.py",
+    "test_limit.py",
 )
-_CLUSTERS = {"executor", "threads", "executor_runner", "ray_nodes", "ray_runner"}
+_CLUSTERS = {"executor", "threads", "executor_runner", "ray", "ray_nodes", "ray_runner"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "anywhere(*kinds): run on all kinds of runners, or on some")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

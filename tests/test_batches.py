@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import anywhere
 import attrs
 import pytest
 from hypothesis import given
@@ -31,9 +32,10 @@ def run(mapper: Any, records: list[Any], *, batch_size: int = 8192, tasks: int =
     points = pipeline.from_records([], type=Point, name="points")
     halves = points.map(mapper, batch_size=batch_size, name="halves")
     halves.write("halves", gaia.TXT).with_mod_n_sharding(2, "name")
-    return gaia.testing.run(pipeline, {"points": records}, tasks=tasks)
+    return anywhere.run(pipeline, {"points": records}, tasks=tasks)
 
 
+@pytest.mark.anywhere
 @given(
     st.lists(st.builds(Point, st.integers(-99, 99).map(float), st.text(max_size=3)), max_size=30),
     st.integers(1, 40),
@@ -46,6 +48,7 @@ def test_the_records_of_the_record_tier(points, batch_size):
         assert result.counters[f"rows-{batch_size}"] == len(points) // batch_size
 
 
+@pytest.mark.anywhere
 def test_batches_of_a_file(tmp_path):
     class Lengths(gaia.Mapper[str, int]):
         def do_batch(self, batch: gaia.Batch[str], ctx: gaia.Context[int]) -> None:
@@ -56,11 +59,12 @@ def test_batches_of_a_file(tmp_path):
     pipeline = gaia.Pipeline("p")
     lengths = pipeline.read_text(tmp_path / "lines.txt").map(Lengths, batch_size=3000)
     lengths.write("lengths", gaia.TXT).with_mod_n_sharding(2)
-    result = gaia.LocalRunner(tmp_path / "out", workers=0).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out").run(pipeline)
     assert Counter(result["lengths"].records()) == Counter(i % 7 for i in range(10_000))
     assert result.counters["batches"] == 4
 
 
+@pytest.mark.anywhere
 def test_a_mapper_with_both_gets_batches():
     class Both(Half):
         def do(self, record: Point, ctx: gaia.Context[Point]) -> None:
@@ -69,6 +73,7 @@ def test_a_mapper_with_both_gets_batches():
     assert run(Both, [Point(4.0, "a")])["halves"] == [Point(2.0, "a")]
 
 
+@pytest.mark.anywhere
 def test_batches_behind_native_and_python_steps():
     class Count(gaia.Mapper[WordCount, str]):
         def do_batch(self, batch: gaia.Batch[WordCount], ctx: gaia.Context[str]) -> None:
@@ -80,7 +85,7 @@ def test_batches_behind_native_and_python_steps():
     lines = pipeline.from_records([], type=str, name="lines")
     words = lines.filter(lambda line: True, name="all").map(Words()).map(Count)
     words.map(str.upper, output=str).write("out", gaia.TXT).with_mod_n_sharding(2)
-    result = gaia.testing.run(pipeline, {"lines": ["a b", "", "c"]})
+    result = anywhere.run(pipeline, {"lines": ["a b", "", "c"]})
     assert sorted(result["out"]) == ["A", "B", "C"]
 
 
@@ -101,6 +106,7 @@ class Sum(gaia.Joiner[WordCount]):
         ctx.write_columns(word=words, count=[self.counts[word] for word in words])
 
 
+@pytest.mark.anywhere
 @given(st.lists(st.sampled_from("abcd")), st.lists(st.sampled_from("cd"), unique=True))
 def test_joiners_take_batches(words, stops):
     pipeline = gaia.Pipeline("p")
@@ -112,10 +118,11 @@ def test_joiners_take_batches(words, stops):
     pipeline.join(Sum, inputs).write("out", gaia.TXT)
     assert "counts by on_counts, 3 records at a time" in pipeline.explain()
     given_ = {"counts": [WordCount(word, 1) for word in words], "stop": stops}
-    found = gaia.testing.run(pipeline, given_)["out"]
+    found = anywhere.run(pipeline, given_)["out"]
     assert {wc.word: wc.count for wc in found} == Counter(w for w in words if w not in stops)
 
 
+@pytest.mark.anywhere
 class TestWriteColumns:
     @given(st.lists(st.lists(st.text("ab\té", max_size=4), max_size=8), max_size=20))
     def test_lists_and_single_values(self, lines):
@@ -130,7 +137,7 @@ class TestWriteColumns:
         combined = words.write("combined", gaia.TXT).with_mod_n_sharding(2, "word")
         combined.and_combine("word", count="sum")
         pipeline.join(GroupBy("word", count="sum"), [words], name="sum").write("out", gaia.TXT)
-        result = gaia.testing.run(pipeline, {"lines": [",".join(line) for line in lines]})
+        result = anywhere.run(pipeline, {"lines": [",".join(line) for line in lines]})
         assert Counter(wc.word for wc in result["plain"]) == expected
         assert {wc.word: wc.count for wc in result["out"]} == {
             word: 2 * count for word, count in expected.items()
@@ -148,7 +155,7 @@ class TestWriteColumns:
         pipeline = gaia.Pipeline("p")
         numbers = pipeline.from_records([], type=str, name="lines").map(Set)
         numbers.write("out", gaia.TXT).with_mod_n_sharding(2)
-        shards = gaia.testing.run(pipeline, {"lines": ["x"]}).shards["out"]
+        shards = anywhere.run(pipeline, {"lines": ["x"]}).shards["out"]
         assert (sorted(shards[0]), sorted(shards[1])) == ([2, 8], [1, 4, 6])
 
     @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ class TestWriteColumns:
         words = pipeline.from_records([], type=str, name="lines").map(Write, name="write_them")
         words.write("out", gaia.TXT).with_mod_n_sharding(2, "word")
         with pytest.raises(gaia.StepError) as caught:
-            gaia.testing.run(pipeline, {"lines": ["x"]})
+            anywhere.run(pipeline, {"lines": ["x"]})
         assert "step `write_them` failed" in str(caught.value)
         assert why in str(caught.value)
 
@@ -191,11 +198,12 @@ class TestWriteColumns:
         pipeline = gaia.Pipeline("p")
         words = pipeline.from_records([], type=str, name="lines").map(Write)
         words.write("out", gaia.TXT).with_mod_n_sharding(2, "word")
-        result = gaia.testing.run(pipeline, {"lines": ["x", "y"]})
+        result = anywhere.run(pipeline, {"lines": ["x", "y"]})
         assert result["out"] == [WordCount("c", 3)] * 2
         assert result.counters["refused"] == 2
 
 
+@pytest.mark.anywhere
 def test_an_error_that_takes_other_records_with_it_cannot_be_caught():
     class Catch(gaia.Mapper[str, str]):
         def do(self, line: str, ctx: gaia.Context[str]) -> None:
@@ -208,7 +216,7 @@ def test_an_error_that_takes_other_records_with_it_cannot_be_caught():
     caught = pipeline.from_records([], type=str, name="lines").map(Catch)
     caught.write("out", gaia.TXT).with_mod_n_sharding(1)
     with pytest.raises(gaia.StepError, match="a record holds a newline"):
-        gaia.testing.run(pipeline, {"lines": ["a"] * 9})
+        anywhere.run(pipeline, {"lines": ["a"] * 9})
 
 
 class TestWiring:
@@ -236,6 +244,7 @@ class TestWiring:
         with pytest.raises(gaia.PipelineError, match="expected a batch_size of 1 record or more"):
             points.map(Half, batch_size=size)
 
+    @pytest.mark.anywhere
     def test_an_error_names_the_step(self):
         class Fail(gaia.Mapper[Point, Point]):
             def do_batch(self, batch: gaia.Batch[Point], ctx: gaia.Context[Point]) -> None:

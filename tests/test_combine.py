@@ -6,6 +6,7 @@ import operator
 from collections import defaultdict
 from typing import Any
 
+import anywhere
 import attrs
 import pytest
 from hypothesis import given
@@ -85,12 +86,13 @@ def run(
     written = table.write("between", gaia.TXT).with_mod_n_sharding(3, key)
     written.and_combine(key, **how)
     pipeline.join(GroupBy(key, **how), [table]).write("groups", gaia.TXT)
-    result = gaia.testing.run(pipeline, {"records": records}, tasks=tasks)
+    result = anywhere.run(pipeline, {"records": records}, tasks=tasks)
     found = [attrs.astuple(group) for group in result["groups"]]
     assert len(set(found)) == len(found)
     return set(found), result["between"]
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("kind", KEYS)
 @given(data=st.data())
 def test_every_kind_of_key(kind, data):
@@ -102,6 +104,7 @@ def test_every_kind_of_key(kind, data):
     assert sum(each.n for each in between) == len(records)
 
 
+@pytest.mark.anywhere
 @given(data=st.data())
 def test_several_fields_as_key(data):
     names = data.draw(st.lists(st.sampled_from(list(KEYS)), min_size=2, max_size=4, unique=True))
@@ -115,6 +118,7 @@ def test_several_fields_as_key(data):
     assert {(row[0], *row[1:]) for row in found} == {(row[-1], *row[:-1]) for row in expected}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("how", AGGREGATES)
 @given(data=st.data())
 def test_every_aggregate(how, data):
@@ -138,6 +142,7 @@ class Sale:
     first: str
 
 
+@pytest.mark.anywhere
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(-99, 99)), max_size=20))
 def test_floats_counts_and_firsts(rows):
     records = [Sale(city, price / 4, 7, city * 2) for city, price in rows]
@@ -147,7 +152,7 @@ def test_floats_counts_and_firsts(rows):
     sales.write("sales", gaia.TXT).with_mod_n_sharding(2, "city").and_combine("city", **how)
     merged = {"price": "max", "count": "sum", "first": "first"}
     pipeline.join(GroupBy("city", **merged), [sales]).write("groups", gaia.TXT)
-    found = gaia.testing.run(pipeline, {"records": records}, tasks=3)["groups"]
+    found = anywhere.run(pipeline, {"records": records}, tasks=3)["groups"]
     groups = defaultdict(list)
     for record in records:
         groups[record.city].append(record.price)
@@ -161,6 +166,7 @@ class Maybe:
     value: int | None
 
 
+@pytest.mark.anywhere
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.integers(-5, 5)), max_size=20))
 def test_none_is_left_out(rows):
     def less(a: int | None, b: int | None) -> int | None:
@@ -171,6 +177,7 @@ def test_none_is_left_out(rows):
     assert found == grouped(records, ("key",), {"value": less})
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("limit", [1 << 16, 3 << 20])
 def test_a_full_table_is_written_out(limit, monkeypatch):
     budget = Budget(buffers=64 << 20, combine=limit, join=64 << 20)
@@ -184,17 +191,19 @@ def test_a_full_table_is_written_out(limit, monkeypatch):
     words = pipeline.from_records([], type=str, name="lines").map(Words())
     words.write("words", gaia.TXT).with_mod_n_sharding(2, "word").and_combine("word", count="sum")
     pipeline.join(GroupBy("word", count="sum"), [words]).write("counts", gaia.TXT)
-    result = gaia.testing.run(pipeline, {"lines": lines}, tasks=1)
+    result = anywhere.run(pipeline, {"lines": lines}, tasks=1)
     assert {wc.word: wc.count for wc in result["counts"]} == counts
     assert len(result["words"]) > len(counts) or limit > 1 << 20
 
 
+@pytest.mark.anywhere
 def test_sums_beyond_what_a_short_key_holds():
     records = [WordCount("a", 2**31), WordCount("b", 1), WordCount("a", 2**33), WordCount("a", -1)]
     found, _ = run(WordCount, records, ("word",), {"count": "sum"}, tasks=1)
     assert found == {("a", 2**31 + 2**33 - 1), ("b", 1)}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("word", ["the", "a longer word than fits"])
 def test_overflow_names_the_key(word):
     records = [WordCount(word, 2**62), WordCount(word, 2**62)]
@@ -202,11 +211,13 @@ def test_overflow_names_the_key(word):
         run(WordCount, records, ("word",), {"count": "sum"}, tasks=1)
 
 
+@pytest.mark.anywhere
 def test_an_int_beyond_64_bits_is_refused():
     with pytest.raises(gaia.StepError, match=r"field `count`: .*64 bits"):
         run(WordCount, [WordCount("a", 2**63)], ("word",), {"count": "sum"})
 
 
+@pytest.mark.anywhere
 def test_functions_of_the_record_shard_combined_tables():
     records = [WordCount(word, 1) for word in "abcabcaab"]
     pipeline = gaia.Pipeline("p")
@@ -215,12 +226,13 @@ def test_functions_of_the_record_shard_combined_tables():
     by_function.with_mod_n_sharding(2, lambda wc: ord(wc.word)).and_combine("word", count="sum")
     named = words.write("named", gaia.TXT).with_custom_sharding(lambda wc: wc.word)
     named.and_combine("word", count="sum")
-    shards = gaia.testing.run(pipeline, {"records": records}, tasks=1).shards
+    shards = anywhere.run(pipeline, {"records": records}, tasks=1).shards
     assert [wc.count for wc in shards["named"]["a"]] == [4]
     assert {wc.word for wc in shards["by_function"][0]} == {"b"}
     assert {wc.word for wc in shards["by_function"][1]} == {"a", "c"}
 
 
+@pytest.mark.anywhere
 def test_a_shard_cannot_be_chosen():
     class Choose(gaia.Mapper[str, WordCount]):
         def do(self, word: str, ctx: gaia.Context[WordCount]) -> None:
@@ -230,15 +242,16 @@ def test_a_shard_cannot_be_chosen():
     words = pipeline.from_records(["a"], name="words").map(Choose)
     words.write("out", gaia.TXT).with_mod_n_sharding(2, "word").and_combine("word", count="sum")
     with pytest.raises(gaia.StepError, match="is combined"):
-        gaia.testing.run(pipeline)
+        anywhere.run(pipeline)
 
 
+@pytest.mark.anywhere
 def test_json_lines():
     pipeline = gaia.Pipeline("p")
     words = pipeline.from_records([], type=WordCount, name="words")
     words.write("out", gaia.JSONL).with_mod_n_sharding(2, "word").and_combine("word", count="sum")
     given = {"words": [WordCount("a"), WordCount("a")]}
-    assert gaia.testing.run(pipeline, given, tasks=1)["out"] == [WordCount("a", 2)]
+    assert anywhere.run(pipeline, given, tasks=1)["out"] == [WordCount("a", 2)]
 
 
 class TestWiring:
@@ -276,6 +289,7 @@ class TestWiring:
             dicts.write("dicts", gaia.JSONL).and_combine("a")
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("how", ["min", "max"])
 @given(rows=st.lists(st.tuples(st.sampled_from("ab"), MOMENTS | st.datetimes()), max_size=20))
 def test_least_and_latest_datetimes(how, rows):
@@ -288,6 +302,7 @@ def test_least_and_latest_datetimes(how, rows):
     assert found == grouped(records, ("key",), {"when": function})
 
 
+@pytest.mark.anywhere
 def test_every_nan_is_one_key():
     record = attrs.make_class("Keyed", {"key": attrs.field(type=float), "n": attrs.field(type=int)})
     nan = float("nan")
@@ -295,10 +310,11 @@ def test_every_nan_is_one_key():
     table = pipeline.from_records([], type=record, name="records")
     table.write("between", gaia.TXT).with_mod_n_sharding(16, "key")
     pipeline.join(GroupBy("key", n="sum"), [table]).write("out", gaia.TXT)
-    found = gaia.testing.run(pipeline, {"records": [record(nan, 1), record(-nan, 2)]})["out"]
+    found = anywhere.run(pipeline, {"records": [record(nan, 1), record(-nan, 2)]})["out"]
     assert [group.n for group in found] == [3]
 
 
+@pytest.mark.anywhere
 def test_functions_do_not_get_none():
     add = operator.add
     records = [Maybe("a", None), Maybe("a", 1), Maybe("a", None), Maybe("a", 2), Maybe("b", None)]
@@ -306,6 +322,7 @@ def test_functions_do_not_get_none():
     assert found == {("a", 3), ("b", None)}
 
 
+@pytest.mark.anywhere
 def test_a_function_that_fails_fails_the_task_caught_or_not():
     def boom(a: int, b: int) -> int:
         if b == 7:
@@ -323,9 +340,10 @@ def test_a_function_that_fails_fails_the_task_caught_or_not():
     written = pipeline.from_records([], type=int, name="numbers").map(Catch)
     written.write("out", gaia.TXT).with_mod_n_sharding(2, "word").and_combine("word", count=boom)
     with pytest.raises(gaia.StepError, match="step `write out` failed: ValueError: seven"):
-        gaia.testing.run(pipeline, {"numbers": list(range(4000))}, tasks=1)
+        anywhere.run(pipeline, {"numbers": list(range(4000))}, tasks=1)
 
 
+@pytest.mark.anywhere
 def test_long_texts_count_towards_the_limit(monkeypatch):
     budget = Budget(buffers=64 << 20, combine=1 << 20, join=64 << 20)
     monkeypatch.setattr(scheduler, "budget_of", lambda *_: budget)
@@ -339,4 +357,4 @@ def test_long_texts_count_towards_the_limit(monkeypatch):
     pipeline = gaia.Pipeline("p")
     table = pipeline.from_records([], type=Page, name="pages")
     table.write("out", gaia.TXT).with_mod_n_sharding(2, "url").and_combine("url", text="max")
-    assert len(gaia.testing.run(pipeline, {"pages": pages}, tasks=1)["out"]) == 8000
+    assert len(anywhere.run(pipeline, {"pages": pages}, tasks=1)["out"]) == 8000

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import anywhere
 import attrs
 import pytest
 from hypothesis import given
@@ -33,9 +34,7 @@ def joined(joiner: Any, tables: dict[str, tuple[Any, list[Any]]], key: Any) -> l
         table.write(name, gaia.TXT).with_mod_n_sharding(3, key)
         made.append(table)
     pipeline.join(joiner, made, name="joined").write("out", gaia.TXT)
-    return gaia.testing.run(pipeline, {name: records for name, (_, records) in tables.items()})[
-        "out"
-    ]
+    return anywhere.run(pipeline, {name: records for name, (_, records) in tables.items()})["out"]
 
 
 WORDS = st.lists(
@@ -45,6 +44,7 @@ FACTS = st.lists(st.builds(Fact, st.integers(0, 9), st.integers(0, 9).map(float)
 DIMS = st.lists(st.builds(Dim, st.integers(0, 9), st.text("xy", max_size=2)), max_size=20)
 
 
+@pytest.mark.anywhere
 class TestGroupBy:
     @given(WORDS)
     def test_new_fields(self, words):
@@ -88,6 +88,7 @@ class TestGroupBy:
         gaia.testing.assert_same_records(found, [Dim(1, "abc"), Dim(2, "")])
 
 
+@pytest.mark.anywhere
 class TestDistinct:
     @given(WORDS)
     def test_all_fields(self, words):
@@ -107,6 +108,7 @@ class TestDistinct:
         assert Counter(found) == Counter(set(words))
 
 
+@pytest.mark.anywhere
 class TestTopK:
     @given(WORDS, st.integers(1, 5), st.booleans())
     def test_of_every_shard(self, words, n, largest):
@@ -114,7 +116,7 @@ class TestTopK:
         table = pipeline.from_records([], type=WordCount, name="words")
         table.write("words", gaia.TXT).with_mod_n_sharding(1, "word")
         pipeline.join(TopK(n, "count", largest=largest), [table]).write("out", gaia.TXT)
-        found = gaia.testing.run(pipeline, {"words": words}, shards=1)["out"]
+        found = anywhere.run(pipeline, {"words": words}, shards=1)["out"]
         expected = sorted((wc.count for wc in words), reverse=largest)[:n]
         assert sorted((wc.count for wc in found), reverse=largest) == expected
         assert not Counter(map(attrs.astuple, found)) - Counter(map(attrs.astuple, words))
@@ -125,10 +127,11 @@ class TestTopK:
         table = pipeline.from_records([], type=int, name="numbers")
         table.write("numbers", gaia.TXT).with_mod_n_sharding(1, lambda number: 0)
         pipeline.join(TopK(5, "value"), [table]).write("out", gaia.TXT)
-        found = gaia.testing.run(pipeline, {"numbers": numbers}, shards=1)["out"]
+        found = anywhere.run(pipeline, {"numbers": numbers}, shards=1)["out"]
         assert sorted(found) == sorted(numbers)[-5:]
 
 
+@pytest.mark.anywhere
 class TestMatch:
     @given(FACTS, DIMS)
     def test_inner(self, facts, dims):
@@ -212,6 +215,7 @@ class TestWiring:
         assert "join inner_join: InnerJoin('id') over 2 shards" in pipeline.explain()
 
 
+@pytest.mark.anywhere
 class TestNone:
     @attrs.define
     class Left:

@@ -7,12 +7,15 @@ import os
 import signal
 from pathlib import Path
 
+import anywhere
 import attrs
 import pytest
 from warcio.warcwriter import WARCWriter
 
 import gaia
 from gaia.testing import assert_same_records
+
+pytestmark = pytest.mark.anywhere
 
 
 @attrs.define
@@ -45,7 +48,7 @@ def store(folder: Path, items: list[Item], format: gaia.pipeline.graph.Format, s
     pipeline = gaia.Pipeline("store")
     output = pipeline.from_records(items, type=Item, name="items").write("items", format)
     output.with_mod_n_sharding(shards, lambda item: item.number // 1000)
-    gaia.LocalRunner(folder, workers=0).run(pipeline)
+    anywhere.Runner(folder).run(pipeline)
 
 
 def read(pipeline: gaia.Pipeline, format: str, folder: Path) -> gaia.PTable[Item]:
@@ -63,11 +66,12 @@ def read(pipeline: gaia.Pipeline, format: str, folder: Path) -> gaia.PTable[Item
     return reads[format](pattern, type=Item, name="items")
 
 
-def limited(table: gaia.PTable, pipeline: gaia.Pipeline, dest: Path, limit: int, workers: int):
+def limited(table: gaia.PTable, pipeline: gaia.Pipeline, dest: Path, limit: int):
     table.write("out", gaia.JSONL).with_mod_n_sharding(2, "number")
-    return gaia.LocalRunner(dest, workers=workers, limit=limit).run(pipeline)
+    return anywhere.Runner(dest, limit=limit).run(pipeline)
 
 
+@pytest.mark.anywhere("inline")
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("format", [*FORMATS, "table"])
 @pytest.mark.parametrize("limit", [1, 999, 1000, 1001, 5000])
@@ -77,18 +81,21 @@ def test_the_first_records_in_the_order_of_files(tmp_path, format, batched, limi
     items = read(pipeline, format, tmp_path)
     items = items.map(Batched, name="batched") if batched else items
 
-    result = limited(items, pipeline, tmp_path / "out", limit, workers=0)
+    result = limited(items, pipeline, tmp_path / "out", limit)
 
     assert_same_records(result["out"].records(), ITEMS[:limit])
     assert result.counters["map-input-items"] == min(limit, 3000)
 
 
+@pytest.mark.anywhere("inline")
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_they_do_not_depend_on_the_number_of_workers(tmp_path, workers):
     store(tmp_path, ITEMS, gaia.TXT)
     pipeline = gaia.Pipeline("p")
+    table = read(pipeline, "txt", tmp_path)
+    table.write("out", gaia.JSONL).with_mod_n_sharding(2, "number")
 
-    result = limited(read(pipeline, "txt", tmp_path), pipeline, tmp_path / "out", 1500, workers)
+    result = gaia.LocalRunner(tmp_path / "out", workers=workers, limit=1500).run(pipeline)
 
     assert_same_records(result["out"].records(), ITEMS[:1500])
 
@@ -102,11 +109,12 @@ def test_of_a_file_no_more_is_read_than_is_needed(tmp_path, compress):
     lines = pipeline.read_text([f"{tmp_path}/b", f"{tmp_path}/a"][::-1], name="lines")
     lines.write("out", gaia.TXT).with_mod_n_sharding(1)
 
-    result = gaia.LocalRunner(tmp_path / "out", limit=3).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out", limit=3).run(pipeline)
 
     assert_same_records(result["out"].records(), ["1", "2", "3"])
 
 
+@pytest.mark.anywhere("inline", "processes")
 def test_of_a_file_in_a_store_only_the_beginning_is_asked_for(gcs):
     line = b"x" * 99 + b"\n"
     gcs.write("lines.txt", line * 200_000)
@@ -115,7 +123,7 @@ def test_of_a_file_in_a_store_only_the_beginning_is_asked_for(gcs):
     lines.write("out", gaia.TXT).with_mod_n_sharding(1)
     before = gcs.requests().get("download", 0)
 
-    result = gaia.LocalRunner(gcs.url("out"), workers=0, limit=7).run(pipeline)
+    result = anywhere.Runner(gcs.url("out"), limit=7).run(pipeline)
 
     assert len(result["out"]) == 7
     # The first bytes of the file, and then its first ranges; the whole would be eight or more.
@@ -136,7 +144,7 @@ def test_archives(tmp_path):
     urls = pages.map(lambda page: page.url, name="url", output=str)
     urls.write("out", gaia.TXT).with_mod_n_sharding(1)
 
-    result = gaia.LocalRunner(tmp_path / "out", limit=7).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out", limit=7).run(pipeline)
 
     assert_same_records(result["out"].records(), [f"http://x/{number}" for number in range(7)])
 
@@ -147,7 +155,7 @@ def test_records_of_the_program(tmp_path, limit, expected):
     numbers = pipeline.from_records(range(10), name="numbers")
     numbers.write("out", gaia.TXT).with_mod_n_sharding(3)
 
-    result = gaia.LocalRunner(tmp_path, limit=limit).run(pipeline)
+    result = anywhere.Runner(tmp_path, limit=limit).run(pipeline)
 
     assert_same_records(result["out"].records(), expected)
 
@@ -164,7 +172,7 @@ def test_every_read_is_limited_and_joins_see_all_of_that(tmp_path):
     )
     joined.write("joined", gaia.TXT)
 
-    result = gaia.LocalRunner(tmp_path / "out", workers=2, limit=3).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out", limit=3).run(pipeline)
 
     expected = [f"text {number}" for number in (0, 1, 2, 100, 101, 102)]
     assert_same_records(result["joined"].records(), expected)
@@ -177,7 +185,7 @@ def test_files_with_a_shard_of_their_own_each_give_so_many(tmp_path):
     specs = [gaia.FileSpec(f"{tmp_path}/{day}.txt", shard=day) for day in range(3)]
     pipeline.read_text(specs, name="lines").write("out", gaia.TXT)
 
-    result = gaia.LocalRunner(tmp_path / "out", limit=2).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out", limit=2).run(pipeline)
 
     assert {shard.key: shard.records for shard in result["out"].shards} == {0: 2, 1: 2, 2: 2}
 
@@ -188,13 +196,14 @@ def test_lines_that_do_not_parse_are_not_among_them(tmp_path, capsys):
     pipeline = gaia.Pipeline("p")
     items = pipeline.read_csv(tmp_path / "in.csv", type=Item, name="items")
 
-    result = limited(items, pipeline, tmp_path / "out", 3, workers=0)
+    result = limited(items, pipeline, tmp_path / "out", 3)
 
     assert_same_records(result["out"].records(), [Item(0, "a"), Item(1, "b"), Item(2, "c")])
     assert result.counters["parse-errors"] == 2
     assert "failed to parse: 2" in capsys.readouterr().err
 
 
+@pytest.mark.anywhere(*anywhere.IN_WORKERS)
 @pytest.mark.parametrize(("limit", "expected"), [(3, [0, 1]), (5, [0, 1, 3, 4])])
 def test_a_record_that_kills_is_one_of_them(tmp_path, limit, expected):
     (tmp_path / "in.txt").write_text("".join(f"{number}\n" for number in range(9)))
@@ -203,7 +212,7 @@ def test_a_record_that_kills_is_one_of_them(tmp_path, limit, expected):
     lived = lines.map(die_of_two, name="die", on_error=gaia.skip())
     lived.write("out", gaia.TXT).with_mod_n_sharding(2)
 
-    result = gaia.LocalRunner(tmp_path / "out", workers=2, limit=limit).run(pipeline)
+    result = anywhere.Runner(tmp_path / "out", limit=limit).run(pipeline)
 
     assert_same_records(result["out"].records(), expected)
 
@@ -219,7 +228,7 @@ def test_a_run_with_another_limit_does_not_go_on_with_what_is_there(tmp_path, ca
         pipeline = gaia.Pipeline("p")
         numbers = pipeline.from_records(range(10), name="numbers")
         numbers.write("out", gaia.TXT).with_mod_n_sharding(2)
-        result = gaia.LocalRunner(tmp_path, resume=True, limit=limit).run(pipeline)
+        result = anywhere.Runner(tmp_path, resume=True, limit=limit).run(pipeline)
         return sorted(result["out"].records())
 
     assert run(3) == [0, 1, 2]
@@ -236,7 +245,7 @@ def test_a_run_with_another_limit_does_not_go_on_with_what_is_there(tmp_path, ca
 @pytest.mark.parametrize("limit", [0, -1, 1.5, "3", True])
 def test_what_is_no_limit_is_refused(tmp_path, limit):
     with pytest.raises(gaia.PipelineError, match="expected a limit of 1 record or more, got"):
-        gaia.LocalRunner(tmp_path, limit=limit)
+        anywhere.Runner(tmp_path, limit=limit)
 
 
 def test_tables_of_a_run_without_a_limit_are_not_replaced_silently(tmp_path, capsys):
@@ -245,5 +254,5 @@ def test_tables_of_a_run_without_a_limit_are_not_replaced_silently(tmp_path, cap
     numbers.write("out", gaia.TXT).with_mod_n_sharding(1)
     told = "limited to 2 records of each input, replaces `out` of a run without a limit"
     for limit, expected in [(2, False), (None, False), (2, True), (2, False)]:
-        gaia.LocalRunner(tmp_path, workers=0, limit=limit).run(pipeline)
+        anywhere.Runner(tmp_path, limit=limit).run(pipeline)
         assert (told in capsys.readouterr().err) is expected

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anywhere
 import attrs
 import pytest
 import xxhash
@@ -61,7 +62,7 @@ def shards_of(
     pipeline = gaia.Pipeline("shard")
     table = pipeline.from_records(records, name="records")
     table.write("out", gaia.JSONL).with_mod_n_sharding(shards, key)
-    written = gaia.testing.run(pipeline, {"records": records}, tasks=tasks).shards["out"]
+    written = anywhere.run(pipeline, {"records": records}, tasks=tasks).shards["out"]
     return {shard: sorted(found, key=repr) for shard, found in written.items()}
 
 
@@ -71,7 +72,7 @@ def write(
     """The table that a runner makes of a write."""
     pipeline = gaia.Pipeline("write")
     output(pipeline.from_records(records, type=str, name="records"))
-    (table,) = gaia.LocalRunner(folder, workers=0).run(pipeline).tables.values()
+    (table,) = anywhere.Runner(folder).run(pipeline).tables.values()
     return table
 
 
@@ -138,6 +139,7 @@ def test_a_key_of_another_type_is_refused(key: object) -> None:
         shard_of(key)
 
 
+@pytest.mark.anywhere
 @settings(max_examples=15)
 @given(st.lists(rows, min_size=1, max_size=10))
 def test_fields_and_functions_give_equal_keys_the_same_shards(records: list[Row]) -> None:
@@ -151,17 +153,20 @@ def test_fields_and_functions_give_equal_keys_the_same_shards(records: list[Row]
     )
 
 
+@pytest.mark.anywhere
 def test_a_tuple_of_one_is_the_same_key_by_name_and_by_function() -> None:
     records = [Row(str(n), b"", n, 0.0, None) for n in range(20)]
     assert shards_of(records, ("word",)) == shards_of(records, lambda row: (row.word,))
 
 
+@pytest.mark.anywhere
 @settings(max_examples=15)
 @given(st.lists(st.text() | st.text("ab", max_size=2), min_size=1, max_size=30), st.integers(1, 40))
 def test_shards_do_not_depend_on_the_number_of_tasks(records: list[str], tasks: int) -> None:
     assert shards_of(records, tasks=tasks) == shards_of(records, tasks=1)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("compression", "suffix", "unpack"),
     [
@@ -194,12 +199,14 @@ def test_there_are_exactly_n_files_and_empty_ones_are_valid(
     ]
 
 
+@pytest.mark.anywhere
 def test_a_table_of_no_records_has_all_its_shards(tmp_path: Path) -> None:
     table = write(tmp_path, lambda t: t.write("out", gaia.TXT).with_mod_n_sharding(3), [])
     assert [shard.records for shard in table.shards] == [0, 0, 0]
     assert len(list(Path(table.path).glob("out-*-of-00003.txt"))) == 3
 
 
+@pytest.mark.anywhere
 def test_custom_shards_are_files_in_subfolders(tmp_path: Path) -> None:
     names = ["fr/news", "fr/blogs", "fr/news", "misc", "..dots", "ü/ß"]
     table = write(
@@ -214,6 +221,7 @@ def test_custom_shards_are_files_in_subfolders(tmp_path: Path) -> None:
         assert list(table.records(name)) == [name] * names.count(name)
 
 
+@pytest.mark.anywhere
 def test_custom_shards_may_be_prefixes_of_each_other(tmp_path: Path) -> None:
     names = ["a", "a/b", "a.txt", "manifest.json", "counter_map.csv"]
     table = write(
@@ -222,6 +230,7 @@ def test_custom_shards_may_be_prefixes_of_each_other(tmp_path: Path) -> None:
     assert {name: list(table.records(name)) for name in names} == {name: [name] for name in names}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     "name",
     [
@@ -251,6 +260,7 @@ def test_names_that_are_no_path_in_the_folder_are_refused(tmp_path: Path, name: 
     assert not list(tmp_path.rglob("*up*"))
 
 
+@pytest.mark.anywhere
 def test_a_name_that_is_no_str_is_refused(tmp_path: Path) -> None:
     with pytest.raises(gaia.StepError, match="expected `str`, got `int`"):
         write(tmp_path, lambda t: t.write("out", gaia.TXT).with_custom_sharding(lambda _: 1), ["a"])
@@ -277,25 +287,29 @@ def route(folder: Path, *lines: str) -> dict[Any, list[str]]:
     file.write_text("\n".join(lines))
     routed = pipeline.read_text(file, name="lines").map(Route, name="route")
     routed.write("out", gaia.TXT).with_mod_n_sharding(4, lambda text: 0)
-    table = gaia.LocalRunner(folder / "out", workers=0).run(pipeline)["out"]
+    table = anywhere.Runner(folder / "out").run(pipeline)["out"]
     return {shard.key: sorted(table.records(shard.key)) for shard in table.shards if shard.records}
 
 
+@pytest.mark.anywhere
 def test_a_write_may_name_its_shard(tmp_path: Path) -> None:
     assert route(tmp_path, "3 a", "b", "1 c") == {0: ["b"], 1: ["c"], 3: ["a"]}
 
 
+@pytest.mark.anywhere
 def test_a_shard_may_be_set_for_the_writes_that_follow(tmp_path: Path) -> None:
     lines = ["a", "set 2", "b", "1 c", "d", "set none", "e"]
     assert route(tmp_path, *lines) == {0: ["a", "e"], 1: ["c"], 2: ["b", "d"]}
 
 
+@pytest.mark.anywhere
 def test_a_closed_shard_takes_no_more(tmp_path: Path) -> None:
     assert route(tmp_path, "2 a", "close 2", "close 3", "b") == {0: ["b"], 2: ["a"]}
     with pytest.raises(gaia.StepError, match=r"shard that this task has closed"):
         route(tmp_path, "2 a", "close 2", "2 b")
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("shard", [-1, 4, 2**32])
 def test_a_shard_that_does_not_exist_is_refused(tmp_path: Path, shard: int) -> None:
     for line in (f"{shard} a", f"close {shard}"):
@@ -303,6 +317,7 @@ def test_a_shard_that_does_not_exist_is_refused(tmp_path: Path, shard: int) -> N
             route(tmp_path, line)
 
 
+@pytest.mark.anywhere
 def test_a_custom_shard_may_be_named_by_a_write(tmp_path: Path) -> None:
     class Named(gaia.Mapper[str, str]):
         def do(self, text: str, ctx: gaia.Context[str]) -> None:
@@ -316,6 +331,7 @@ def test_a_custom_shard_may_be_named_by_a_write(tmp_path: Path) -> None:
     assert sorted(shard.key for shard in table.shards) == ["by/a", "by/b"]
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("compression", [gaia.NONE, gaia.GZIP, gaia.ZSTD])
 @pytest.mark.parametrize("size", [1, 100, 1000, 200_000])
 def test_no_file_is_larger_than_the_limit_but_for_a_single_record(

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anywhere
 import pytest
 from records import WordCount, write_table
 
@@ -17,6 +18,8 @@ TABLES = [
     (gaia.CSV, gaia.ZSTD),
     (gaia.ARROW, gaia.LZ4),
 ]
+
+pytestmark = pytest.mark.anywhere
 
 
 def flip(path: Path, position: int = -30) -> None:
@@ -74,7 +77,7 @@ def test_a_join_that_verifies_stops_at_damage(tmp_path: Path, monkeypatch: Any) 
     pipeline.join(gaia.ops.Distinct("word"), [words], name="join").write("out", gaia.TXT)
 
     with pytest.raises(gaia.InputError, match=r"interim-00001-of-00003.txt is damaged: .*checksum"):
-        gaia.LocalRunner(tmp_path, workers=0, verify=True).run(pipeline)
+        anywhere.Runner(tmp_path, verify=True).run(pipeline)
 
 
 def test_a_read_that_verifies_stops_at_damage(tmp_path: Path) -> None:
@@ -84,16 +87,16 @@ def test_a_read_that_verifies_stops_at_damage(tmp_path: Path) -> None:
     rows = pipeline.read_table(table.path, type=WordCount, name="rows")
     rows.write("copy", gaia.TXT).with_mod_n_sharding(1, "word")
 
-    gaia.LocalRunner(tmp_path / "first", workers=0).run(pipeline)
+    anywhere.Runner(tmp_path / "first").run(pipeline)
     with pytest.raises(gaia.InputError, match="checksum"):
-        gaia.LocalRunner(tmp_path / "second", workers=0, verify=True).run(pipeline)
+        anywhere.Runner(tmp_path / "second", verify=True).run(pipeline)
 
 
 def test_a_table_in_a_store_is_verified(gcs: Any) -> None:
     pipeline = gaia.Pipeline("p")
     words = pipeline.from_records(RECORDS, name="words")
     words.write("t", gaia.TXT).with_mod_n_sharding(2, "word").and_compress(gaia.ZSTD)
-    table = gaia.LocalRunner(gcs.url("out"), workers=0).run(pipeline)["t"]
+    table = anywhere.Runner(gcs.url("out")).run(pipeline)["t"]
     table.verify()
     name = "out/t/t-00001-of-00002.txt.zst"
     content = bytearray(gcs.read(name))
