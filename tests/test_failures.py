@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import anywhere
 import attrs
 import pytest
-from clusters import AnyRunner, runner_of
 from records import OWN, tree, write_table
 
 import gaia
@@ -101,10 +101,10 @@ def lines(tmp_path: Path) -> gaia.PTable[str]:
     return gaia.Pipeline("failing").read_text(path, name="lines")
 
 
-def failure(table: gaia.PTable[Any], dest: Path, where: AnyRunner | int) -> str:
+def failure(table: gaia.PTable[Any], dest: Path) -> str:
     """The message of a run that fails."""
     with pytest.raises(gaia.StepError) as caught:
-        runner_of(dest, where).run(table._pipeline)
+        anywhere.Runner(dest).run(table._pipeline)
     return str(caught.value)
 
 
@@ -140,6 +140,7 @@ WRITES = {
 """Writes that fail, and the record that they fail for."""
 
 
+@pytest.mark.anywhere
 class TestUserCode:
     @pytest.mark.parametrize(
         "cls", [FailsWhenMade, FailsInSetup, FailsAtStart, FailsInDo, FailsAtFinish]
@@ -153,11 +154,10 @@ class TestUserCode:
         self,
         lines: gaia.PTable[str],
         dest: Path,
-        everywhere: AnyRunner | int,
         add: Callable[..., gaia.PTable[str]],
         cls: type[Plain],
     ) -> None:
-        message = failure(add(lines, cls), dest, everywhere)
+        message = failure(add(lines, cls), dest)
         assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
         assert_shows_users_code(message)
 
@@ -180,11 +180,10 @@ class TestUserCode:
         self,
         lines: gaia.PTable[str],
         dest: Path,
-        everywhere: AnyRunner | int,
         add: Callable[..., Any],
     ) -> None:
         table = add(lines)
-        message = failure(table, dest, everywhere)
+        message = failure(table, dest)
         files = {"lines.txt", "lines-00000-of-00001.txt"}
         place = re.search(r"\n  input: .*/(.*), position 4\n  record: 'two'\n", message)
         assert message.startswith("step `step` failed: ArithmeticError: a user's mistake\n")
@@ -197,35 +196,34 @@ class TestUserCode:
         self,
         lines: gaia.PTable[str],
         dest: Path,
-        everywhere: AnyRunner | int,
         add: Callable[..., Any],
         record: str,
     ) -> None:
-        message = failure(add(lines), dest, everywhere)
+        message = failure(add(lines), dest)
         assert message.startswith("step `write out` failed: ArithmeticError: a user's mistake\n")
         assert re.search(r"\n  input: .*/lines\.txt, position 4\n", message)
         assert f"\n  record: {record}\n" in message
 
     @pytest.mark.parametrize("add", [add for add, _ in WRITES.values()], ids=WRITES)
     def test_code_that_fails_in_a_write_is_shown(
-        self, lines: gaia.PTable[str], dest: Path, workers: int, add: Callable[..., Any]
+        self, lines: gaia.PTable[str], dest: Path, add: Callable[..., Any]
     ) -> None:
-        assert_shows_users_code(failure(add(lines), dest, workers))
+        assert_shows_users_code(failure(add(lines), dest))
 
     def test_a_record_of_the_wrong_type_is_led_back_to_its_write(
-        self, lines: gaia.PTable[str], dest: Path, everywhere: AnyRunner | int
+        self, lines: gaia.PTable[str], dest: Path
     ) -> None:
         class Lengths(gaia.Mapper[str, str]):
             def do(self, record: str, ctx: gaia.Context[str]) -> None:
                 ctx.write(len(record))
 
-        message = failure(to_one_shard(lines.map(Lengths, name="step")), dest, everywhere)
+        message = failure(to_one_shard(lines.map(Lengths, name="step")), dest)
         assert re.search(r"expected `str`, got `int`", message.splitlines()[0])
         assert "ctx.write(len(record))" in message
         assert "\n  record: 'one'\n" in message
 
     def test_an_error_that_user_code_has_handled_is_not_blamed_for_another(
-        self, lines: gaia.PTable[str], dest: Path, workers: int
+        self, lines: gaia.PTable[str], dest: Path
     ) -> None:
         class Handles(gaia.Mapper[str, str]):
             def do(self, record: str, ctx: gaia.Context[str]) -> None:
@@ -237,36 +235,33 @@ class TestUserCode:
             def on_shard_finish(self, ctx: gaia.Context[str]) -> None:
                 mistake()
 
-        message = failure(to_one_shard(lines.map(Handles, name="step")), dest, workers)
+        message = failure(to_one_shard(lines.map(Handles, name="step")), dest)
         assert message.startswith("step `step` failed: ArithmeticError")
         assert "record:" not in message
 
     def test_a_function_that_returns_the_wrong_type_is_named(
-        self, lines: gaia.PTable[str], dest: Path, workers: int
+        self, lines: gaia.PTable[str], dest: Path
     ) -> None:
         lengths: Any = lines.map(len, name="step", output=str)
-        message = failure(to_one_shard(lengths), dest, workers)
+        message = failure(to_one_shard(lengths), dest)
         assert re.match(r"step `step` failed: .*expected `str`, got `int`", message)
         assert "\n  record: 'one'" in message
 
-    def test_a_flat_map_must_return_an_iterable(
-        self, lines: gaia.PTable[str], dest: Path, workers: int
-    ) -> None:
+    def test_a_flat_map_must_return_an_iterable(self, lines: gaia.PTable[str], dest: Path) -> None:
         lengths: Any = lines.flat_map(len, name="step", output=int)
-        message = failure(to_one_shard(lengths), dest, workers)
+        message = failure(to_one_shard(lengths), dest)
         assert re.match(r"step `step` failed: .*expected `iterable`, got `int`", message)
 
     def test_a_long_record_is_shown_in_part(self, dest: Path) -> None:
         pipeline = gaia.Pipeline("long")
         to_one_shard(pipeline.from_records(["x" * 10**6], name="lines").map(mistake, output=str))
         with pytest.raises(gaia.StepError) as caught:
-            gaia.LocalRunner(dest).run(pipeline)
+            anywhere.Runner(dest).run(pipeline)
         assert len(str(caught.value)) < 2000
 
-    def test_nothing_is_left_behind(
-        self, lines: gaia.PTable[str], dest: Path, workers: int
-    ) -> None:
-        failure(to_one_shard(lines.map(FailsInDo)), dest, workers)
+    @pytest.mark.anywhere("inline", "processes")
+    def test_nothing_is_left_behind(self, lines: gaia.PTable[str], dest: Path) -> None:
+        failure(to_one_shard(lines.map(FailsInDo)), dest)
         assert tree(dest) == {}
         assert not has_children()
 
@@ -594,6 +589,7 @@ class ReturnsBatches(gaia.Mapper[str, str]):
         return ["lost"]
 
 
+@pytest.mark.anywhere
 class TestWhatIsLost:
     @pytest.mark.parametrize(
         ("cls", "told"),
@@ -605,7 +601,7 @@ class TestWhatIsLost:
     def test_records_that_are_returned_are_refused(
         self, lines: gaia.PTable[str], dest: Path, cls: Any, told: str
     ) -> None:
-        message = failure(to_one_shard(lines.map(cls, name="step")), dest, 0)
+        message = failure(to_one_shard(lines.map(cls, name="step")), dest)
         told += ", which would be lost; call ctx.write(record)"
         assert message.startswith(f"step `step` failed: TypeError: {told}")
 
@@ -625,7 +621,7 @@ class TestWhatIsLost:
     def test_what_a_hook_returns_is_refused(
         self, lines: gaia.PTable[str], dest: Path, add: Any, cls: type[Plain], told: str
     ) -> None:
-        message = failure(add(lines, cls), dest, 0)
+        message = failure(add(lines, cls), dest)
         told = told.format("which would be lost; ").replace("lost; ctx", "lost; call ctx")
         assert message.startswith(f"step `step` failed: TypeError: {told}")
 
@@ -635,7 +631,7 @@ class TestWhatIsLost:
     ) -> None:
         lines.map(Plain)
         with pytest.raises(gaia.PipelineError, match=r"^nothing is written: call \.write\(name"):
-            getattr(gaia.LocalRunner(dest), run)(lines._pipeline)
+            getattr(anywhere.Runner(dest), run)(lines._pipeline)
         with pytest.raises(gaia.PipelineError, match=r"^nothing is written"):
             gaia.testing.run(gaia.Pipeline("empty"))
         assert not dest.exists()
@@ -649,17 +645,17 @@ class TestWhatIsLost:
         with pytest.raises(
             gaia.PipelineError, match=r"^the result of `add` is not written"
         ) as told:
-            gaia.LocalRunner(dest).run(lines._pipeline)
+            anywhere.Runner(dest).run(lines._pipeline)
         assert f"at {__file__}:" in str(told.value)
         counts.write("counts", gaia.TXT)
-        assert len(gaia.LocalRunner(dest, workers=0).run(lines._pipeline)["counts"]) == 3
+        assert len(anywhere.Runner(dest).run(lines._pipeline)["counts"]) == 3
 
     def test_records_of_a_join_that_go_nowhere_are_told_of(
         self, lines: gaia.PTable[str], dest: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
         lines._pipeline.join(Plain, [lines.bind_with(Plain.do)], name="add")
-        gaia.LocalRunner(dest, workers=0).run(lines._pipeline)
+        anywhere.Runner(dest).run(lines._pipeline)
         assert "the result of `add` is not written, and its 3 records" in capsys.readouterr().err
 
     def test_a_join_that_only_counts_runs(
@@ -667,7 +663,7 @@ class TestWhatIsLost:
     ) -> None:
         lines.write("lines", gaia.TXT).with_mod_n_sharding(1)
         lines._pipeline.join(OnlyCounts, [lines.bind_with(OnlyCounts.do)])
-        result = gaia.LocalRunner(dest, workers=0).run(lines._pipeline)
+        result = anywhere.Runner(dest).run(lines._pipeline)
         assert result.counters["seen"] == 3
         assert capsys.readouterr().err == ""
 

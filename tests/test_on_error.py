@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anywhere
 import attrs
 import pytest
-from clusters import AnyRunner, runner_of
 from records import tree
 
 import gaia
 import gaia.testing
+
+pytestmark = pytest.mark.anywhere
 
 GAIA = os.path.dirname(gaia.__file__)
 
@@ -85,12 +87,6 @@ TEXTS = ["one", "bad two", "three", "bad four", "five"]
 GOOD = ["five", "one", "three"]
 
 
-@pytest.fixture(params=[0, 2], ids=lambda workers: f"workers={workers}")
-def workers(request: pytest.FixtureRequest) -> int:
-    number: int = request.param
-    return number
-
-
 @pytest.fixture
 def dest(tmp_path: Path) -> Path:
     return tmp_path / "dest"
@@ -103,9 +99,9 @@ def texts(tmp_path: Path) -> gaia.PTable[str]:
     return gaia.Pipeline("failing").read_text(path, name="texts")
 
 
-def run(table: gaia.PTable[Any], dest: Path, where: AnyRunner | int = 0) -> gaia.RunResult:
+def run(table: gaia.PTable[Any], dest: Path) -> gaia.RunResult:
     table.write("out", gaia.TXT).with_mod_n_sharding(1, lambda record: 0)
-    result: gaia.RunResult = runner_of(dest, where).run(table._pipeline)
+    result: gaia.RunResult = anywhere.Runner(dest).run(table._pipeline)
     return result
 
 
@@ -115,14 +111,14 @@ def letters(result: gaia.RunResult, table: str = "errors") -> list[gaia.DeadLett
 
 @pytest.mark.parametrize("add", STEPS.values(), ids=STEPS)
 class TestEveryStep:
-    def test_fail_stops_the_run(self, texts: Any, dest: Path, workers: int, add: Any) -> None:
+    def test_fail_stops_the_run(self, texts: Any, dest: Path, add: Any) -> None:
         with pytest.raises(gaia.StepError, match=r"bad (two|four)"):
-            run(add(texts, gaia.fail), dest, workers)
+            run(add(texts, gaia.fail), dest)
 
     def test_skip_leaves_records_out_and_counts_them(
-        self, texts: Any, dest: Path, workers: int, add: Any, capsys: Any
+        self, texts: Any, dest: Path, add: Any, capsys: Any
     ) -> None:
-        result = run(add(texts, gaia.skip()), dest, workers)
+        result = run(add(texts, gaia.skip()), dest)
         assert sorted(result["out"].records()) == GOOD
         assert result.counters["skipped-records"] == 2
         assert result.counters["skipped-step"] == 2
@@ -132,9 +128,9 @@ class TestEveryStep:
         assert GAIA not in told
 
     def test_a_dead_letter_tells_what_failed(
-        self, texts: Any, dest: Path, tmp_path: Path, everywhere: AnyRunner | int, add: Any
+        self, texts: Any, dest: Path, tmp_path: Path, add: Any
     ) -> None:
-        result = run(add(texts, gaia.dead_letter("errors", shards=3)), dest, everywhere)
+        result = run(add(texts, gaia.dead_letter("errors", shards=3)), dest)
         assert sorted(result["out"].records()) == GOOD
         found = letters(result)
         assert {letter.step for letter in found} == {"step"}
@@ -145,11 +141,9 @@ class TestEveryStep:
         assert result.counters["skipped-records"] == 2
         assert len(list((dest / "errors").glob("errors-*-of-00003.jsonl"))) == 3
 
-    def test_more_than_max_stop_the_run(
-        self, texts: Any, dest: Path, workers: int, add: Any
-    ) -> None:
+    def test_more_than_max_stop_the_run(self, texts: Any, dest: Path, add: Any) -> None:
         with pytest.raises(gaia.StepError) as caught:
-            run(add(texts, gaia.skip(max=1)), dest, workers)
+            run(add(texts, gaia.skip(max=1)), dest)
         message = str(caught.value)
         assert message.startswith(
             "step `step` was to leave out 1 records that fail at most, but 2 failed; the last of "
@@ -157,8 +151,8 @@ class TestEveryStep:
         )
         assert "\n  record: 'bad " in message
 
-    def test_max_itself_does_not(self, texts: Any, dest: Path, workers: int, add: Any) -> None:
-        result = run(add(texts, gaia.dead_letter("errors", max=2)), dest, workers)
+    def test_max_itself_does_not(self, texts: Any, dest: Path, add: Any) -> None:
+        result = run(add(texts, gaia.dead_letter("errors", max=2)), dest)
         assert len(result["errors"]) == 2
 
 
@@ -189,18 +183,16 @@ def test_of_a_long_record_so_much_is_kept(dest: Path) -> None:
     assert len(letters(result)[0].record) == 10_000
 
 
-def test_max_counts_over_all_tasks(dest: Path, everywhere: AnyRunner | int) -> None:
+def test_max_counts_over_all_tasks(dest: Path) -> None:
     pipeline = gaia.Pipeline("many")
     records = pipeline.from_records([f"bad {n}" for n in range(100)], name="records")
     table = records.map(check, output=str, name="step", on_error=gaia.skip(max=50))
     with pytest.raises(gaia.StepError, match=r"leave out 50 records that fail at most, but 5[1-9]"):
-        run(table, dest, everywhere)
+        run(table, dest)
     assert tree(dest) == {}
 
 
-def test_user_code_cannot_catch_the_last_one(
-    texts: Any, dest: Path, everywhere: AnyRunner | int
-) -> None:
+def test_user_code_cannot_catch_the_last_one(texts: Any, dest: Path) -> None:
     class Catches(gaia.Mapper[str, str]):
         def do(self, text: str, ctx: gaia.Context[str]) -> None:
             try:
@@ -210,7 +202,7 @@ def test_user_code_cannot_catch_the_last_one(
 
     table = texts.map(Catches).map(Check, name="step", on_error=gaia.skip(max=1))
     with pytest.raises(gaia.StepError, match="at most, but 2 failed"):
-        run(table, dest, everywhere)
+        run(table, dest)
 
 
 @pytest.mark.parametrize("step", [WritesFirst, checked_items])
@@ -220,10 +212,10 @@ def test_what_was_written_before_stays(texts: Any, dest: Path, step: Any) -> Non
     assert sorted(result["out"].records()) == sorted([*GOOD, *["first"] * 5])
 
 
-def test_a_policy_is_that_of_its_step_alone(texts: Any, dest: Path, workers: int) -> None:
+def test_a_policy_is_that_of_its_step_alone(texts: Any, dest: Path) -> None:
     table = texts.map(Check, name="before", on_error=gaia.skip())
     with pytest.raises(gaia.StepError, match="step `behind` failed: ZeroDivisionError"):
-        run(table.map(lambda text: 1 // 0, name="behind", output=int), dest, workers)
+        run(table.map(lambda text: 1 // 0, name="behind", output=int), dest)
 
 
 def test_a_failing_write_is_no_mistake_of_the_step(texts: Any, dest: Path) -> None:
@@ -233,22 +225,20 @@ def test_a_failing_write_is_no_mistake_of_the_step(texts: Any, dest: Path) -> No
         run(table, dest)
 
 
-def test_steps_of_one_stage_share_a_table(
-    texts: Any, dest: Path, everywhere: AnyRunner | int
-) -> None:
+def test_steps_of_one_stage_share_a_table(texts: Any, dest: Path) -> None:
     to_errors = gaia.dead_letter("errors")
     table = texts.filter(lambda text: text != "one" or 1 // 0, name="first", on_error=to_errors)
-    result = run(table.map(Check, name="second", on_error=to_errors), dest, everywhere)
+    result = run(table.map(Check, name="second", on_error=to_errors), dest)
     assert sorted(result["out"].records()) == ["five", "three"]
     assert [letter.step for letter in letters(result)] == ["first", "second", "second"]
     assert result.counters["skipped-records"] == 3
     assert result.counters["skipped-first"] == 1
 
 
-def test_no_failures_leave_an_empty_table(dest: Path, everywhere: AnyRunner | int) -> None:
+def test_no_failures_leave_an_empty_table(dest: Path) -> None:
     pipeline = gaia.Pipeline("fine")
     table = pipeline.from_records(["fine"]).map(Check, on_error=gaia.dead_letter("errors"))
-    result = run(table, dest, everywhere)
+    result = run(table, dest)
     assert letters(result) == []
     assert result.counters["skipped-records"] == 0
 
@@ -256,18 +246,26 @@ def test_no_failures_leave_an_empty_table(dest: Path, everywhere: AnyRunner | in
 def test_under_test_there_are_dead_letters_too(texts: Any) -> None:
     table = texts.map(Check, name="step", on_error=gaia.dead_letter("errors"))
     table.write("out", gaia.TXT).with_mod_n_sharding(1)
-    result = gaia.testing.run(texts._pipeline, {"texts": TEXTS})
+    result = anywhere.run(texts._pipeline, {"texts": TEXTS})
     assert sorted(result["out"]) == GOOD
     assert sorted(letter.position for letter in result["errors"]) == [1, 3]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_exits_are_not_errors(texts: Any, dest: Path, error: type[BaseException]) -> None:
+def test_exits_are_not_errors(
+    texts: Any, dest: Path, error: type[BaseException], kind_of_runner: str
+) -> None:
     def leave(text: str) -> str:
         raise error
 
-    with pytest.raises((KeyboardInterrupt, gaia.StepError), match=r"SystemExit|stopped"):
-        run(texts.map(leave, on_error=gaia.skip()), dest)
+    table = texts.map(leave, on_error=gaia.skip())
+    if error is KeyboardInterrupt and kind_of_runner == "inline":  # As if somebody had pressed it.
+        with pytest.raises(KeyboardInterrupt, match="the run was stopped"):
+            run(table, dest)
+        return
+    with pytest.raises(gaia.StepError, match=f"^step `leave` failed: {error.__name__}\n") as caught:
+        run(table, dest)
+    assert GAIA not in str(caught.value)
 
 
 def test_errors_of_gaias_own_are_not_skipped(texts: Any, dest: Path) -> None:
@@ -278,6 +276,7 @@ def test_errors_of_gaias_own_are_not_skipped(texts: Any, dest: Path) -> None:
         run(texts.map(refuse, on_error=gaia.skip()), dest)
 
 
+@pytest.mark.anywhere("inline", "processes")
 def test_a_full_disk_is_no_mistake_in_a_record(texts: Any, dest: Path) -> None:
     resource = pytest.importorskip("resource")
 
@@ -327,7 +326,7 @@ class TestParsing:
 
     @pytest.mark.parametrize("batches", [False, True])
     def test_lines_that_do_not_parse_are_kept(
-        self, dest: Path, tmp_path: Path, workers: int, batches: bool
+        self, dest: Path, tmp_path: Path, batches: bool
     ) -> None:
         path = tmp_path / "numbered.jsonl"
         path.write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
@@ -335,7 +334,7 @@ class TestParsing:
         to_errors = gaia.dead_letter("errors")
         table: Any = pipeline.read_jsonl(path, type=Numbered, name="read", on_error=to_errors)
         table = table.map(gaia.ops.Filter("n", ">", 0)) if batches else table.filter(bool)
-        result = run(table, dest, workers)
+        result = run(table, dest)
         assert sorted(record.n for record in result["out"].records()) == [1, 3]
         (letter,) = letters(result)
         assert (letter.step, letter.file, letter.position) == ("read", str(path), 9)
@@ -352,22 +351,22 @@ class TestParsing:
         assert [(letter.position, letter.record) for letter in letters(result)] == [(4, "'x'")]
         assert result.counters["parse-errors-int"] == 1
 
-    def test_damage_is_told_of(self, dest: Path, tmp_path: Path, workers: int) -> None:
+    def test_damage_is_told_of(self, dest: Path, tmp_path: Path) -> None:
         path = tmp_path / "texts.txt.gz"
         path.write_bytes(gzip.compress(os.urandom(1 << 16).hex().encode())[:-1000])
         pipeline = gaia.Pipeline("damaged")
         table = pipeline.read_text(path, on_error=gaia.dead_letter("errors"))
-        (letter,) = letters(run(table, dest, workers))
+        (letter,) = letters(run(table, dest))
         assert (letter.file, letter.record) == (str(path), "")
         assert "ends early" in letter.error
 
-    def test_too_many_stop_the_run(self, dest: Path, tmp_path: Path, workers: int) -> None:
+    def test_too_many_stop_the_run(self, dest: Path, tmp_path: Path) -> None:
         path = tmp_path / "numbered.jsonl"
         path.write_text("x\ny\nz\n")
         pipeline = gaia.Pipeline("numbered")
         table = pipeline.read_jsonl(path, name="read", on_error=gaia.skip(max=2))
         with pytest.raises(gaia.StepError, match=r"step `read` was to leave out 2 .* but 3 failed"):
-            run(table, dest, workers)
+            run(table, dest)
 
 
 @attrs.frozen
@@ -375,6 +374,7 @@ class Numbered:
     n: int
 
 
+@pytest.mark.anywhere(*anywhere.IN_WORKERS)
 class TestKillers:
     """Records that kill workers are left out as well."""
 
@@ -382,6 +382,7 @@ class TestKillers:
         return [f"{'deadly' if n in killers else 'line'} {n}" for n in range(200)]
 
     @pytest.mark.parametrize("kind", ["txt", "txt.gz", "csv", "csv.gz", "records"])
+    @pytest.mark.anywhere("processes")
     def test_several_in_one_part(self, dest: Path, tmp_path: Path, kind: str) -> None:
         killers = (0, 7, 8, 199)
         lines = self.lines(*killers)
@@ -398,7 +399,7 @@ class TestKillers:
         else:
             table = pipeline.from_records(lines, name="lines")
         table = table.map(Check, name="step", on_error=gaia.dead_letter("errors", max=4))
-        result = run(table, dest, where=2)
+        result = run(table, dest)
         assert sorted(result["out"].records()) == sorted(
             line for number, line in enumerate(lines) if number not in killers
         )
@@ -419,13 +420,13 @@ class TestKillers:
         table = pipeline.from_records(self.lines(3, 50, 150), name="lines")
         table = table.map(Check, name="step", on_error=gaia.skip(max=2))
         with pytest.raises(gaia.StepError, match=r"(?s)leave out 2 .* but 3 .*killed by SIGKILL"):
-            run(table, dest, where=2)
+            run(table, dest)
         assert tree(dest) == {}
 
-    def test_killers_beside_failures(self, dest: Path, in_workers: AnyRunner | int) -> None:
+    def test_killers_beside_failures(self, dest: Path) -> None:
         pipeline = gaia.Pipeline("both")
         table = pipeline.from_records(["one", "bad", "deadly", "two"], name="lines")
-        result = run(table.map(Check, name="step", on_error=gaia.skip()), dest, where=in_workers)
+        result = run(table.map(Check, name="step", on_error=gaia.skip()), dest)
         assert sorted(result["out"].records()) == ["one", "two"]
         assert result.counters["skipped-step"] == 2
 

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anywhere
 import attrs
 import msgspec
 import pytest
-from clusters import AnyRunner
 from records import WordCount
 
 import gaia
+
+pytestmark = pytest.mark.anywhere
 
 LINES = ["a b a", "", "c a", "b"]
 COUNTS = {"a": 3, "b": 2, "c": 1}
@@ -141,9 +143,8 @@ class Job:
     """A pipeline that reads lines, and where its tables go."""
 
     dest: Path
-    workers: int = 0
-    # Whose workers run it, where that is not this machine's runner.
-    elsewhere: AnyRunner | None = None
+    # Of this machine; without a number, they are those of the kind of runner at hand.
+    workers: int | None = None
     pipeline: gaia.Pipeline = attrs.field(factory=lambda: gaia.Pipeline("job"))
 
     def lines(self, *lines: str, name: str = "lines") -> gaia.PTable[str]:
@@ -165,8 +166,8 @@ class Job:
         return self.runner().run(self.pipeline)
 
     def runner(self) -> Any:
-        if self.elsewhere is not None:
-            return self.elsewhere(self.dest)
+        if self.workers is None:
+            return anywhere.Runner(self.dest)
         return gaia.LocalRunner(self.dest, workers=self.workers)
 
     def records_of(self, table: gaia.PTable[Any]) -> list[Any]:
@@ -183,14 +184,6 @@ def job(tmp_path: Path) -> Job:
 @pytest.fixture(params=[0, 1, 2], ids=lambda workers: f"workers={workers}")
 def local_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
     return Job(tmp_path / "out", request.param)
-
-
-@pytest.fixture(params=[0, 1, 2, "executor_runner", "ray_runner"], ids=str)
-def any_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
-    """A job of this machine's workers, so many, or of those of an executor or of Ray."""
-    if isinstance(request.param, int):
-        return Job(tmp_path / "out", request.param)
-    return Job(tmp_path / "out", 2, request.getfixturevalue(request.param))
 
 
 def process(record: str) -> int:
@@ -217,17 +210,19 @@ class Exclaim(gaia.Mapper[str, str]):
 
 
 class TestRecords:
-    def test_they_do_not_depend_on_the_number_of_workers(self, any_job: Job) -> None:
-        any_job.word_count(any_job.lines(*LINES))
-        counts = any_job.run()["counts"]
+    def test_they_do_not_depend_on_the_number_of_workers(self, job: Job) -> None:
+        job.word_count(job.lines(*LINES))
+        counts = job.run()["counts"]
         assert {record.word: record.count for record in counts.records()} == COUNTS
         assert len(counts) == len(COUNTS)
 
+    @pytest.mark.anywhere("inline")
     def test_workers_are_processes_however_small_the_input(self, local_job: Job) -> None:
         processes = set(local_job.records_of(local_job.lines(*"abcdefgh").map(process)))
         assert len(processes) == max(1, local_job.workers)
         assert (os.getpid() in processes) == (local_job.workers == 0)
 
+    @pytest.mark.anywhere("inline")
     def test_small_inputs_need_no_workers(self, tmp_path: Path) -> None:
         pipeline = gaia.Pipeline("small")
         processes = pipeline.from_records("ab", type=str).map(process)
@@ -250,24 +245,24 @@ class TestRecords:
         ids=["class", "arguments", "function", "argument", "closure", "lambda", "flat_map", "fuse"],
     )
     def test_any_code_maps_records(
-        self, any_job: Job, step: Callable[[gaia.PTable[str]], gaia.PTable[str]]
+        self, job: Job, step: Callable[[gaia.PTable[str]], gaia.PTable[str]]
     ) -> None:
-        assert any_job.records_of(step(any_job.lines("a", "b"))) == ["a!", "b!"]
+        assert job.records_of(step(job.lines("a", "b"))) == ["a!", "b!"]
 
-    def test_a_class_of_a_function_maps_records(self, any_job: Job) -> None:
+    def test_a_class_of_a_function_maps_records(self, job: Job) -> None:
         mark = "!"
 
         class Local(gaia.Mapper[str, str]):
             def do(self, record: str, ctx: gaia.Context[str]) -> None:
                 ctx.write(record + mark)
 
-        assert any_job.records_of(any_job.lines("a", "b").map(Local)) == ["a!", "b!"]
+        assert job.records_of(job.lines("a", "b").map(Local)) == ["a!", "b!"]
 
-    def test_a_flat_map_writes_any_number_of_records(self, any_job: Job) -> None:
+    def test_a_flat_map_writes_any_number_of_records(self, job: Job) -> None:
         def characters(text: str) -> Iterator[str]:
             yield from text
 
-        assert any_job.records_of(any_job.lines("ab", "", "c").flat_map(characters)) == [*"abc"]
+        assert job.records_of(job.lines("ab", "", "c").flat_map(characters)) == [*"abc"]
 
     @pytest.mark.parametrize("format", [gaia.TXT, gaia.JSONL])
     @pytest.mark.parametrize(
@@ -296,10 +291,11 @@ class TestRecords:
         kept.write("kept", format).with_mod_n_sharding(2, repr)
         joined = job.pipeline.join(Keep, [kept.bind_with(Keep.do)], name="join")
         joined.write("joined", format)
-        result = attrs.evolve(job, workers=2).run()
+        result = job.run()
         for name in ("kept", "joined"):
             assert sorted(result[name].records(), key=repr) == sorted(records, key=repr)
 
+    @pytest.mark.anywhere("inline")
     def test_steps_behind_each_other_pass_record_by_record(self, job: Job) -> None:
         calls = []
 
@@ -313,16 +309,16 @@ class TestRecords:
         job.records_of(job.lines("1", "2").map(step("a"), name="a").map(step("b"), name="b"))
         assert calls == ["a1", "b1", "a2", "b2"]
 
-    def test_an_unwritten_table_never_touches_the_disk(self, any_job: Job) -> None:
-        any_job.records_of(any_job.lines("a").map(exclaim, name="one").map(exclaim, name="two"))
-        assert sorted(os.listdir(any_job.dest)) == ["_gaia", "out"]
+    def test_an_unwritten_table_never_touches_the_disk(self, job: Job) -> None:
+        job.records_of(job.lines("a").map(exclaim, name="one").map(exclaim, name="two"))
+        assert sorted(os.listdir(job.dest)) == ["_gaia", "out"]
 
-    def test_one_read_feeds_several_consumers_at_once(self, any_job: Job) -> None:
-        lines = any_job.lines("a", "b", "c")
+    def test_one_read_feeds_several_consumers_at_once(self, job: Job) -> None:
+        lines = job.lines("a", "b", "c")
         for name in ("one", "two"):
             lines.map(exclaim, name, name=name).write(name, gaia.TXT).with_mod_n_sharding(2)
         lines.write("lines", gaia.TXT).with_mod_n_sharding(2)
-        result = any_job.run()
+        result = job.run()
         assert result.counters["map-input-lines"] == 3
         assert sorted(result["one"].records()) == ["aone", "bone", "cone"]
         assert sorted(result["two"].records()) == ["atwo", "btwo", "ctwo"]
@@ -344,20 +340,20 @@ class TestHooks:
             "second setup start(None) first setup start(None) one finish finish",
         ]
 
-    def test_a_mapper_is_made_anew_for_every_task(self, any_job: Job) -> None:
-        calls = any_job.records_of(any_job.lines(*"abcdefgh").map(Trace))
+    def test_a_mapper_is_made_anew_for_every_task(self, job: Job) -> None:
+        calls = job.records_of(job.lines(*"abcdefgh").map(Trace))
         assert len(calls) > 1
         assert all(re.fullmatch(r"trace setup start\(None\)( \w)+ finish", call) for call in calls)
 
     @pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
     def test_a_joiner_of_each_shard_gets_input_after_input(
-        self, any_job: Job, order: tuple[str, str]
+        self, job: Job, order: tuple[str, str]
     ) -> None:
         numbers = [str(number) for number in range(30)]
         handlers = {"left": Trace.on_left, "right": Trace.on_right}
-        inputs = [any_job.written(*numbers, name=name).bind_with(handlers[name]) for name in order]
-        any_job.pipeline.join(Trace, inputs, "join", name="join").write("calls", gaia.TXT)
-        result = any_job.run()
+        inputs = [job.written(*numbers, name=name).bind_with(handlers[name]) for name in order]
+        job.pipeline.join(Trace, inputs, "join", name="join").write("calls", gaia.TXT)
+        result = job.run()
         first, second = (result[name].shards for name in order)
         for shard in range(3):
             counts = first[shard].records, second[shard].records
@@ -365,11 +361,11 @@ class TestHooks:
             (calls,) = result["calls"].records(shard)
             assert calls.split() == ["join", "setup", f"start({shard})", *handled, "finish"]
 
-    def test_a_joiner_runs_for_empty_shards_too(self, any_job: Job) -> None:
-        table = any_job.written(name="empty")
-        any_job.pipeline.join(Trace, [table.bind_with(Trace.on_left)]).write("calls", gaia.TXT)
+    def test_a_joiner_runs_for_empty_shards_too(self, job: Job) -> None:
+        table = job.written(name="empty")
+        job.pipeline.join(Trace, [table.bind_with(Trace.on_left)]).write("calls", gaia.TXT)
         calls = [f"trace setup start({shard}) finish" for shard in range(3)]
-        assert sorted(any_job.run()["calls"].records()) == calls
+        assert sorted(job.run()["calls"].records()) == calls
 
 
 class Collects(gaia.Mapper[str, int]):
@@ -385,9 +381,9 @@ class Collects(gaia.Mapper[str, int]):
         ctx.write(len(self.seen))
 
 
-def test_what_a_task_does_to_its_arguments_no_other_task_sees(any_job: Job) -> None:
+def test_what_a_task_does_to_its_arguments_no_other_task_sees(job: Job) -> None:
     given: list[str] = []
-    counts = any_job.records_of(any_job.lines(*"abcdefgh").map(Collects, given))
+    counts = job.records_of(job.lines(*"abcdefgh").map(Collects, given))
     assert sum(counts) == 8
     assert given == []
 
@@ -400,7 +396,7 @@ def test_a_table_that_the_run_reads_is_not_replaced(job: Job) -> None:
 
 
 class TestJoins:
-    def test_a_table_joins_itself_by_two_methods(self, any_job: Job) -> None:
+    def test_a_table_joins_itself_by_two_methods(self, job: Job) -> None:
         class Both(gaia.Joiner[str]):
             def __init__(self) -> None:
                 self.known: set[str] = set()
@@ -411,46 +407,46 @@ class TestJoins:
             def on_again(self, record: str, ctx: gaia.Context[str]) -> None:
                 ctx.write(f"{record} {record in self.known}")
 
-        table = any_job.written("a", "b", "c", name="letters")
+        table = job.written("a", "b", "c", name="letters")
         inputs = [table.bind_with(Both.on_first), table.bind_with(Both.on_again)]
-        joined = any_job.pipeline.join(Both, inputs)
-        assert any_job.records_of(joined) == ["a True", "b True", "c True"]
+        joined = job.pipeline.join(Both, inputs)
+        assert job.records_of(joined) == ["a True", "b True", "c True"]
 
-    def test_what_a_joiner_writes_stays_in_its_shard(self, any_job: Job) -> None:
-        table = any_job.written(*"abcdefgh", name="letters")
-        joined = any_job.pipeline.join(Trace, [table.bind_with(Trace.on_left)]).map(exclaim)
+    def test_what_a_joiner_writes_stays_in_its_shard(self, job: Job) -> None:
+        table = job.written(*"abcdefgh", name="letters")
+        joined = job.pipeline.join(Trace, [table.bind_with(Trace.on_left)]).map(exclaim)
         joined.write("kept", gaia.TXT)
         joined.write("spread", gaia.TXT).with_mod_n_sharding(5, lambda text: 4)
-        result = any_job.run()
+        result = job.run()
         for shard in range(3):
             (calls,) = result["kept"].records(shard)
             assert f"start({shard})" in calls
         assert [shard.records for shard in result["spread"].shards] == [0, 0, 0, 0, 3]
 
-    def test_joins_follow_each_other(self, any_job: Job) -> None:
+    def test_joins_follow_each_other(self, job: Job) -> None:
         class Doubled(Sum):
             def on_word(self, record: WordCount, ctx: gaia.Context[WordCount]) -> None:
                 ctx.write(WordCount(record.word, 2 * record.count))
 
-        counts = any_job.word_count(any_job.lines(*LINES))
+        counts = job.word_count(job.lines(*LINES))
         for name in ("twice", "fourfold"):
-            counts = any_job.pipeline.join(Doubled, [counts.bind_with(Doubled.on_word)], name=name)
+            counts = job.pipeline.join(Doubled, [counts.bind_with(Doubled.on_word)], name=name)
             counts.write(name, gaia.TXT)
-        records = any_job.run()["fourfold"].records()
+        records = job.run()["fourfold"].records()
         assert {record.word: record.count // 4 for record in records} == COUNTS
 
-    def test_tables_of_given_shards_join_those_sharded_by_key(self, any_job: Job) -> None:
+    def test_tables_of_given_shards_join_those_sharded_by_key(self, job: Job) -> None:
         specs = []
         for shard in range(3):
-            path = any_job.dest.with_name(f"{shard}.txt")
+            path = job.dest.with_name(f"{shard}.txt")
             path.write_text("line\n" * shard)
             specs.append(gaia.FileSpec(str(path), shard=shard))
-        given = any_job.pipeline.read_text(specs, name="files").map(exclaim)
+        given = job.pipeline.read_text(specs, name="files").map(exclaim)
         given.write("given", gaia.TXT)
-        spread = any_job.written(name="spread")
+        spread = job.written(name="spread")
         inputs = [given.bind_with(Trace.on_left), spread.bind_with(Trace.on_right)]
-        any_job.pipeline.join(Trace, inputs).write("calls", gaia.TXT)
-        calls = any_job.run()["calls"]
+        job.pipeline.join(Trace, inputs).write("calls", gaia.TXT)
+        calls = job.run()["calls"]
         for shard in range(3):
             assert [call.count("left") for call in calls.records(shard)] == [shard]
 
@@ -463,9 +459,9 @@ class TestJoins:
 
 
 class TestCounts:
-    def test_counters_are_summed_over_workers(self, any_job: Job) -> None:
-        any_job.word_count(any_job.lines(*LINES))
-        counters = any_job.run().counters
+    def test_counters_are_summed_over_workers(self, job: Job) -> None:
+        job.word_count(job.lines(*LINES))
+        counters = job.run().counters
         assert counters["lines"] == counters["map-input-lines"] == len(LINES)
         # Four lines are split; each of the six words that come out is given to the joiner.
         assert counters["fn-calls"] == 4 + 6
@@ -473,10 +469,10 @@ class TestCounts:
         assert counters["fn-writes"] == 6 + 3
         assert counters["nobody's"] == 0
 
-    def test_a_table_lies_beside_the_counters_of_its_stage(self, any_job: Job) -> None:
-        any_job.word_count(any_job.lines(*LINES))
-        any_job.run()
-        with open(any_job.dest / "words" / "counter_map.csv", newline="") as file:
+    def test_a_table_lies_beside_the_counters_of_its_stage(self, job: Job) -> None:
+        job.word_count(job.lines(*LINES))
+        job.run()
+        with open(job.dest / "words" / "counter_map.csv", newline="") as file:
             assert list(csv.reader(file)) == [
                 ["counter", "value"],
                 ["fn-calls", "4"],
@@ -485,13 +481,13 @@ class TestCounts:
                 ["map-input-lines", "4"],
             ]
 
-    def test_frequencies_are_summed_over_workers(self, any_job: Job) -> None:
-        any_job.word_count(any_job.lines(*LINES))
-        freq_maps = any_job.run().freq_maps
+    def test_frequencies_are_summed_over_workers(self, job: Job) -> None:
+        job.word_count(job.lines(*LINES))
+        freq_maps = job.run().freq_maps
         assert freq_maps["words"] == COUNTS
         assert freq_maps["nobody's"] == {}
 
-    def test_later_stages_see_what_was_counted(self, any_job: Job) -> None:
+    def test_later_stages_see_what_was_counted(self, job: Job) -> None:
         class Told(gaia.Joiner[str]):
             def setup(self, run: gaia.Run) -> None:
                 words, lines = run.freq_maps["words"], run.counters["lines"]
@@ -503,38 +499,38 @@ class TestCounts:
             def on_shard_finish(self, ctx: gaia.Context[str]) -> None:
                 ctx.write(self.told)
 
-        counts = any_job.word_count(any_job.lines(*LINES))
-        told = any_job.pipeline.join(Told, [counts.bind_with(Told.on_count)])
+        counts = job.word_count(job.lines(*LINES))
+        told = job.pipeline.join(Told, [counts.bind_with(Told.on_count)])
         expected = f"job {sorted(COUNTS.items())} 4 {(Counter(), 0)}"
-        assert any_job.records_of(told) == [expected] * 3
+        assert job.records_of(told) == [expected] * 3
 
 
 class TestContext:
-    def test_it_knows_file_position_shard_and_metadata(self, any_job: Job) -> None:
+    def test_it_knows_file_position_shard_and_metadata(self, job: Job) -> None:
         paths = []
         for name in ("a", "b"):
-            paths.append(str(any_job.dest.with_name(name)))
+            paths.append(str(job.dest.with_name(name)))
             Path(paths[-1]).write_text("one\ntwo\n")
         specs = [gaia.FileSpec(paths[0], shard=5, metadata="first"), paths[1]]
-        assert any_job.records_of(any_job.pipeline.read_text(specs).map(See)) == [
+        assert job.records_of(job.pipeline.read_text(specs).map(See)) == [
             Seen("one", paths[0], 0, 5, "first"),
             Seen("one", paths[1], 0, None, None),
             Seen("two", paths[0], 4, 5, "first"),
             Seen("two", paths[1], 4, None, None),
         ]
 
-    def test_records_of_the_plan_have_their_number_as_position(self, any_job: Job) -> None:
+    def test_records_of_the_plan_have_their_number_as_position(self, job: Job) -> None:
         letters = "abcdefghijklmnopqrst"
-        assert any_job.records_of(any_job.lines(*letters).map(See)) == [
+        assert job.records_of(job.lines(*letters).map(See)) == [
             Seen(letter, "", number, None, None) for number, letter in enumerate(letters)
         ]
 
-    def test_a_joiner_knows_its_shard_and_the_shards_file(self, any_job: Job) -> None:
-        table = any_job.written(*"abcdefgh", name="letters")
-        seen = any_job.records_of(any_job.pipeline.join(See, [table.bind_with(See.do)]))
+    def test_a_joiner_knows_its_shard_and_the_shards_file(self, job: Job) -> None:
+        table = job.written(*"abcdefgh", name="letters")
+        seen = job.records_of(job.pipeline.join(See, [table.bind_with(See.do)]))
         assert [one.record for one in seen] == [*"abcdefgh"]
         for one in seen:
-            file = any_job.dest / "letters" / f"letters-0000{one.shard}-of-00003.txt"
+            file = job.dest / "letters" / f"letters-0000{one.shard}-of-00003.txt"
             assert one.file == str(file)
             assert file.read_text()[one.position] == one.record
 
@@ -579,6 +575,7 @@ def thread() -> Iterator[None]:
 class TestWorkers:
     """Workers are forked, unless other threads live, which may hold locks: then started afresh."""
 
+    @pytest.mark.anywhere("inline")
     def test_they_are_forked_from_a_process_of_one_thread(self, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
         script.write_text(UNGUARDED.replace("threading.Thread(target=stop.wait).start()", ""))
@@ -588,6 +585,7 @@ class TestWorkers:
         told = [f"{script} {number}" for number in (1, 2, 3)]
         assert (done.stdout, done.stderr) == (f"started\n{told}\n", "")
 
+    @pytest.mark.anywhere("inline")
     def test_they_are_started_afresh_beside_a_thread(self, job: Job, thread: None) -> None:
         job = attrs.evolve(job, workers=2)
         job.word_count(job.lines(*LINES))
@@ -595,6 +593,7 @@ class TestWorkers:
         counts = gaia.read_table(job.dest / "counts").records()
         assert {record.word: record.count for record in counts} == COUNTS
 
+    @pytest.mark.anywhere("inline")
     def test_a_script_beside_a_thread_is_not_run_again_by_its_workers(self, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
         script.write_text(UNGUARDED)
@@ -603,12 +602,13 @@ class TestWorkers:
         )
         assert (done.stdout, done.stderr) == ("started\n['-c 1', '-c 2', '-c 3']\n", "")
 
-    def test_a_runner_runs_in_a_thread(self, any_job: Job) -> None:
-        any_job.word_count(any_job.lines(*LINES))
+    def test_a_runner_runs_in_a_thread(self, job: Job) -> None:
+        job.word_count(job.lines(*LINES))
         with ThreadPoolExecutor(1) as pool:
-            counts = pool.submit(any_job.run).result()["counts"].records()
+            counts = pool.submit(job.run).result()["counts"].records()
         assert {record.word: record.count for record in counts} == COUNTS
 
+    @pytest.mark.anywhere("inline")
     def test_runners_run_beside_each_other(self, tmp_path: Path) -> None:
         def run(folder: str) -> list[str]:
             job = Job(tmp_path / folder, workers=2)
@@ -617,15 +617,15 @@ class TestWorkers:
         with ThreadPoolExecutor(2) as pool:
             assert list(pool.map(run, ["x", "y"])) == [["ax", "bx"], ["ay", "by"]]
 
-    def test_a_runner_runs_again(self, any_job: Job) -> None:
-        runner = any_job.runner()
-        any_job.written("a", "b", name="letters")
-        first, second = runner.run(any_job.pipeline), runner.run(any_job.pipeline)
+    def test_a_runner_runs_again(self, job: Job) -> None:
+        runner = job.runner()
+        job.written("a", "b", name="letters")
+        first, second = runner.run(job.pipeline), runner.run(job.pipeline)
         assert sorted(second["letters"].records()) == sorted(first["letters"].records())
-        other = Job(any_job.dest, pipeline=gaia.Pipeline("other"))
+        other = Job(job.dest, pipeline=gaia.Pipeline("other"))
         other.written("c", name="others")
         assert list(runner.run(other.pipeline)["others"].records()) == ["c"]
-        assert sorted(os.listdir(any_job.dest)) == ["_gaia", "letters", "others"]
+        assert sorted(os.listdir(job.dest)) == ["_gaia", "letters", "others"]
 
 
 def test_records_of_a_class_with_more_than_its_fields_do_not_share_it(job: Job) -> None:

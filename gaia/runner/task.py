@@ -5,6 +5,7 @@
 
 import itertools
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -126,6 +127,14 @@ def run_task(setup: Setup, task: Task) -> TaskReport:
     return attrs.evolve(report, profile=sampler.profile)
 
 
+def _is_stop(error: BaseException) -> bool:
+    """Whether somebody stops this process. Where Ctrl-C is ignored, as it is in workers, only user
+    code raises what it would raise."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    return isinstance(error, Terminated)
+
+
 class _TaskRun:
     """The steps of a stage, made anew for one task."""
 
@@ -193,9 +202,9 @@ class _TaskRun:
             for fatal in (self.state.spoiled, self.skips.stopped):
                 if fatal is not None:
                     raise fatal  # Even if user code has caught it.
-        except (KeyboardInterrupt, Terminated):
-            raise
         except BaseException as error:
+            if _is_stop(error):
+                raise
             # Errors of Gaia's own come out of reading; user code may raise the like as well.
             if isinstance(error, GaiaError) and self.reading and not self.state.blame(error):
                 raise
