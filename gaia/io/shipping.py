@@ -16,8 +16,8 @@ from gaia.io.folder import Folder
 
 # Of folders for the temporary files of a task.
 _PREFIX = "gaia-task-"
-# The places in which this process has looked for what others have left.
-_swept: set[str] = set()
+# Where this process has looked for what others have left, and for which stage.
+_swept: set[tuple[str, str]] = set()
 
 
 @attrs.frozen
@@ -44,7 +44,7 @@ class Shipping:
         try:
             if self.scratch_dir is not None:
                 os.makedirs(self.scratch_dir, exist_ok=True)
-            _sweep(self.scratch_dir or tempfile.gettempdir())
+            _sweep(self.scratch_dir or tempfile.gettempdir(), folder.url)
             made, held = _held_folder(self.scratch_dir)
         except OSError as error:
             where = self.scratch_dir or tempfile.gettempdir()
@@ -70,12 +70,12 @@ def _held_folder(parent: str | None) -> tuple[str, int]:
             os.close(held)
 
 
-def _sweep(parent: str) -> None:
-    """Removes what workers have left in this place that were killed: once in a process, as each
-    that was killed has another in its place."""
-    if parent in _swept:
+def _sweep(parent: str, stage: str) -> None:
+    """Removes what workers have left in this place that were killed: once in a process and stage,
+    as each that was killed has another in its place."""
+    if (parent, stage) in _swept:
         return
-    _swept.add(parent)
+    _swept.add((parent, stage))
     with os.scandir(parent) as entries:
         left = [entry.path for entry in entries if entry.name.startswith(_PREFIX)]
     for path in left:

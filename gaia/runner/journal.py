@@ -20,6 +20,7 @@ from gaia import _core
 from gaia.io.folder import Folder
 from gaia.io.manifest import Manifest
 from gaia.io.stores import at_once
+from gaia.io.tell import tell
 from gaia.pipeline.travel import dumps
 from gaia.runner.identity import Identity
 from gaia.runner.task import Task, TaskReport
@@ -143,7 +144,8 @@ class FileJournal:
 
 class StoreJournal:
     """A journal in a store, as files that each hold some entries. That a task has finished is in
-    the store a second later; all else, and what came before it, when `write` returns."""
+    the store a second later, or when the journal is closed; all else, and what came before it, when
+    `write` returns."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -169,6 +171,12 @@ class StoreJournal:
         """See `Journal.close`."""
         self._done.set()
         self._thread.join()
+        if self._error is not None:
+            return
+        try:
+            self._flush()
+        except Exception as error:  # Clients of stores raise whatever they like.
+            tell(f"gaia: what was done last could not be noted, and would be done again: {error}")
 
     def _keep(self) -> None:
         while not self._done.wait(_FLUSHED) and self._error is None:
