@@ -25,19 +25,26 @@ pytestmark = pytest.mark.anywhere
 
 
 class Count(gaia.Mapper[str, WordCount]):
-    """Writes a word, and tells a file of every word that it has seen."""
+    """Writes a word, and tells a file of the run of every word that it has seen."""
 
     def __init__(self, seen: str, stop: str = "") -> None:
-        self.seen = seen
+        self.seen = file_of_run(seen)
         self.stop = stop
 
     def do(self, line: str, ctx: gaia.Context[WordCount]) -> None:
-        if self.stop and line == self.stop and os.path.exists(self.seen):
+        if line == self.stop:
             raise ValueError("stopped")
         with open(self.seen, "a") as file:
             file.write("x")
         ctx.write(WordCount(line, 1))
         ctx.freq_map("letters")[line[-1]] += 1
+
+
+def file_of_run(seen: str) -> str:
+    """What tasks of the run at hand tell; those of an earlier one may still be under way, where
+    nobody can end them."""
+    runs = os.path.getsize(f"{seen}.runs") if os.path.exists(f"{seen}.runs") else 0
+    return f"{seen}.{runs}"
 
 
 class Sum(gaia.Joiner[WordCount]):
@@ -77,13 +84,18 @@ class Job:
 
     def run(self, resume: bool = False, **stops: str) -> gaia.RunResult:
         pipeline = build(self.inputs, self.seen, **stops)
+        self.begins()
         return anywhere.Runner(self.folder / "out", resume=resume).run(pipeline)
 
+    def begins(self) -> None:
+        """What is mapped from now on is of another run."""
+        with open(f"{self.seen}.runs", "a") as file:
+            file.write("x")
+
     def mapped(self) -> int:
-        """How many lines were mapped since the last time."""
-        count = os.path.getsize(self.seen) if os.path.exists(self.seen) else 0
-        Path(self.seen).unlink(missing_ok=True)
-        return count
+        """How many lines the last run has mapped."""
+        path = file_of_run(self.seen)
+        return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 @pytest.fixture
@@ -117,7 +129,6 @@ def test_a_finished_run_is_not_done_again(job: Job, capsys: pytest.CaptureFixtur
 
 def test_without_resume_all_is_done_again(job: Job) -> None:
     job.run()
-    job.mapped()
 
     check(job.run())
 
@@ -177,7 +188,6 @@ def test_finished_tasks_of_a_join_are_kept(job: Job, capsys: pytest.CaptureFixtu
 
 def test_changed_input_is_read_again(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     job.run()
-    job.mapped()
     (job.folder / "in3.txt").write_text("other\n")
 
     result = job.run(resume=True)
@@ -191,7 +201,6 @@ def test_changed_arguments_of_a_step_make_it_anew(
     job: Job, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job.run()
-    job.mapped()
 
     check(job.run(resume=True, map_stop="never"))
 
@@ -226,7 +235,6 @@ def test_only_what_depends_on_a_change_is_done_again(
     job: Job, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job.run()
-    job.mapped()
 
     check(job.run(resume=True, join_stop="never"))
 
@@ -245,7 +253,6 @@ def test_a_table_that_was_replaced_is_made_anew(
     record = (job.folder / "out" / "_gaia" / "run.json").read_text()
     anywhere.Runner(job.folder / "out").run(other)
     (job.folder / "out" / "_gaia" / "run.json").write_text(record)
-    job.mapped()
 
     check(job.run(resume=True))
 
@@ -353,7 +360,6 @@ def test_a_record_that_could_not_be_written_leaves_the_last(
         context.setattr(destination.os, "replace", full)
         with pytest.raises(gaia.OutputError, match="No space left on device"):
             job.run()
-    job.mapped()
     assert set(os.listdir(own)) == {"run", *OWN}
     assert (own / "run.json").read_bytes() == before
 
@@ -417,6 +423,7 @@ journal.FileJournal.write = counted
     first = subprocess.run([sys.executable, "-c", killed + script])
     assert first.returncode == -signal.SIGKILL
     before = job.mapped()
+    job.begins()
 
     subprocess.run([sys.executable, "-c", script, "--resume"], check=True)
 
@@ -432,6 +439,7 @@ journal.FileJournal.write = counted
 def test_a_store_is_gone_on_with(gcs: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(resume: bool) -> gaia.RunResult:
         runner = anywhere.Runner(gcs.url("out"), resume=resume, scratch_dir=job.folder / "scratch")
+        job.begins()
         return runner.run(build(job.inputs, job.seen))
 
     stopped = stop_after(20)
@@ -475,7 +483,6 @@ def test_a_stage_whose_tasks_were_not_all_told_is_done_anew(
     with pytest.raises(gaia.StepError):
         job.run()
     stopped.undo()
-    job.mapped()
     path = anywhere.journal_of(job.folder / "out")
     content = path.read_bytes()
     end = 0
