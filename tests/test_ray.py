@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -295,6 +296,32 @@ def test_a_task_that_is_late_is_begun_twice_and_counts_once(
     assert begun.exists()
     assert Counter(result["out"].records()) == Counter(WORDS)
     assert result.counters["map-input-lines"] == len(WORDS)
+
+
+def test_what_is_under_way_ends_with_a_run_that_fails(nodes: Nodes, tmp_path: Path) -> None:
+    from ray.experimental.internal_kv import _internal_kv_list
+
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    def fails_or_hangs(number: int) -> int:
+        if number == 0:
+            os.write(os.open(fifo, os.O_WRONLY), b"x")
+            signal.pause()
+        with open(fifo, "rb") as file:
+            file.read(1)  # The other is there, and holds on to the pipe.
+        raise ValueError("enough")
+
+    pipeline = gaia.Pipeline("fails")
+    numbers = pipeline.from_records([0, 1], name="numbers").map(fails_or_hangs)
+    numbers.write("out", gaia.TXT).with_mod_n_sharding(2, lambda number: number)
+    with pytest.raises(gaia.StepError, match="enough"):
+        gaia.RayRunner(tmp_path / "out").run(pipeline)
+    assert select.select([held], [], [], 60)[0]
+    assert os.read(held, 1) == b""
+    os.close(held)
+    assert _internal_kv_list("", namespace="gaia") == []
 
 
 def test_a_deadly_record_is_found(nodes: Nodes, tmp_path: Path) -> None:

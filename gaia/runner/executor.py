@@ -60,8 +60,9 @@ class ExecutorEngine(FutureEngine):
                 return _lost(error)
             raise WorkerError(f"the executor could not run a task: {error!r}") from None
 
-    def _cancel(self, future: Future[Any]) -> None:
-        future.cancel()
+    def _leave(self, futures: list[Future[Any]]) -> None:
+        for future in futures:
+            future.cancel()
 
 
 def _lost(error: BaseException) -> Death:

@@ -53,7 +53,7 @@ class FutureEngine:
         timeout: float | None = None,
         watch: Watch | None = None,
     ) -> Iterator[tuple[Item, Result | Death]]:
-        """See `Engine.map`. What is still running when the caller wants no more is cancelled."""
+        """See `Engine.map`. What is still running when the caller wants no more is ended."""
         common = dumps((function, shared, timeout))
         self._post(f"{_core.checksum_of(common):032x}", common, timeout)
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -106,8 +106,7 @@ class FutureEngine:
                     yield item, outcome
                 hand_out()  # The caller may have added some, and there may be more workers.
         finally:
-            for future in sent:
-                self._cancel(future)
+            self._leave(list(sent))
 
     def close(self) -> None:
         """See `Engine.close`. Nothing is under way but while items are mapped."""
@@ -136,6 +135,6 @@ class FutureEngine:
         """
         raise NotImplementedError
 
-    def _cancel(self, future: Future[Any]) -> None:
-        """Nobody wants the answer any more."""
+    def _leave(self, futures: list[Future[Any]]) -> None:
+        """Is told that what was posted has come to its end, and of what nobody wants the answer."""
         raise NotImplementedError

@@ -6,17 +6,27 @@ hangs or is killed ends as it does on one machine, with as much to tell, and bre
 
 import socket
 import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import attrs
 
 from gaia.io.undisturbed import undisturbed
 from gaia.runner.child import Child, ready, spawn
-from gaia.runner.engine import Death
+from gaia.runner.engine import Death, Worker
 
 # What all tasks of a stage share is kept for so many stages.
 _KEPT = 4
 # A worker process that has had nothing to do for so many seconds is ended.
 _IDLE = 10.0
+
+# Seconds between two questions whether a task is still wanted.
+_OFTEN = 1.0
+_SELDOM = 10.0
+
+UNWANTED = Death("was ended, as nobody wants its task any more,")
+"""What comes of a task that is not wanted any more."""
 
 _shared: dict[str, bytes] = {}
 
@@ -33,11 +43,34 @@ def has(name: str) -> bool:
     return name in _shared
 
 
-def run(name: str, item: bytes, timeout: float | None) -> bytes | Death | None:
+def run(
+    name: str, item: bytes, timeout: float | None, wanted: Callable[[], bool] = lambda: True
+) -> bytes | Death | None:
     """Runs a task with what was kept under a name: the answer of a worker process (see
-    `worker.serve`), or its death; None where nothing was kept, or is no more."""
+    `worker.serve`), or its death; None where nothing was kept, or is no more. It is ended when it
+    is not `wanted` any more, which is asked once in a while."""
     shared = _shared.get(name)
-    return None if shared is None else _seat.run(shared, item, timeout)
+    return None if shared is None else _seat.run(shared, item, timeout, _Wanted(wanted))
+
+
+@attrs.define
+class _Wanted:
+    """Asks whether a task is still wanted: every second at first, and more seldom as it goes on."""
+
+    ask: Callable[[], bool]
+    start: float = attrs.field(factory=time.monotonic)
+    asked: float = attrs.field(factory=time.monotonic)
+    holds: bool = True
+
+    def began(self, item: Any, worker: Worker) -> None:
+        """An item has begun."""
+
+    def look(self, workers: Iterable[Worker]) -> None:
+        """Some time has passed."""
+        now = time.monotonic()
+        if now - self.asked > min(_SELDOM, max(_OFTEN, (now - self.start) / 4)):
+            self.asked = now
+            self.holds = self.ask()
 
 
 class _Seat(threading.local):
@@ -48,15 +81,19 @@ class _Seat(threading.local):
         self._idle: list[Child] = []
         self._timer: threading.Timer | None = None
 
-    def run(self, shared: bytes, item: bytes, timeout: float | None) -> bytes | Death:
+    def run(
+        self, shared: bytes, item: bytes, timeout: float | None, wanted: _Wanted
+    ) -> bytes | Death:
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:
             worker = self._idle.pop() if self._idle else _started()
         try:
             worker.begin(shared, item, timeout)
-            while not ready([worker], None, []):
-                pass
+            while not ready([worker], wanted, []):
+                if not wanted.holds:
+                    _ended(worker)
+                    return UNWANTED
             answer = worker.receive()
         except BaseException:
             _ended(worker)

@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
+
 from gaia.errors import PipelineError, WorkerError
 from gaia.runner import host
 from gaia.runner.engine import Death, Engine
@@ -24,6 +26,7 @@ _AHEAD = 2
 _SPARE = 8
 # Seconds that the head of a cluster may take to answer.
 _PATIENCE = 10.0
+_NAMESPACE = "gaia"
 
 
 class RayEngine(FutureEngine):
@@ -47,6 +50,7 @@ class RayEngine(FutureEngine):
         )
         self._name = ""
         self._common: Any = None
+        self._wish = Wish("")
         self._timeout: float | None = None
         self._refs: dict[Future[Any], Any] = {}
 
@@ -68,10 +72,12 @@ class RayEngine(FutureEngine):
     def _post(self, name: str, common: bytes, timeout: float | None) -> None:
         self._name, self._timeout = name, timeout
         self._common = self._ray.put(common)
+        self._wish = Wish(os.urandom(8).hex())
+        self._wish.begin()
 
     def _submit(self, item: bytes, again: bool) -> Future[Any]:
         # In a list, it is not fetched for every task, but by the processes that lack it.
-        ref = self._call.remote(self._name, [self._common], item, self._timeout)
+        ref = self._call.remote(self._name, [self._common], item, self._timeout, self._wish)
         future: Future[Any] = ref.future()
         self._refs[future] = ref
         return future
@@ -94,20 +100,61 @@ class RayEngine(FutureEngine):
         except exceptions.RayError as error:
             raise WorkerError(f"Ray could not run a task: {error}") from None
 
-    def _cancel(self, future: Future[Any]) -> None:
-        self._ray.cancel(self._refs.pop(future), force=True)
+    def _leave(self, futures: list[Future[Any]]) -> None:
+        for future in futures:
+            del self._refs[future]
+        self._wish.end()
 
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _call(name: str, common: list[Any], item: bytes, timeout: float | None) -> bytes | Death | None:
+@attrs.frozen
+class Wish:
+    """That somebody wants what tasks are for, which is noted at the head of the cluster for as long
+    as that is so. Tasks ask, and end themselves.
+
+    To cancel them instead would be more than Ray can bear: it aborts the process that cancels a
+    task whose answer is arriving at that moment (ray-project/ray, pull request 54798, mended only
+    one of the ways to get there).
+    """
+
+    key: str
+
+    def begin(self) -> None:
+        """It is so from now on."""
+        from ray.experimental.internal_kv import _internal_kv_put
+
+        _internal_kv_put(self.key, b"", namespace=_NAMESPACE)
+
+    def end(self) -> None:
+        """It is no more."""
+        from ray.experimental.internal_kv import _internal_kv_del
+
+        _internal_kv_del(self.key, namespace=_NAMESPACE)
+
+    def holds(self) -> bool:
+        """Whether it is so, as far as the head can be asked."""
+        from ray.experimental.internal_kv import _internal_kv_exists
+
+        try:
+            found: bool = _internal_kv_exists(self.key, namespace=_NAMESPACE)
+        except Exception:  # Of whatever kind; it is going to be asked again.
+            return True
+        return found
+
+
+def _call(
+    name: str, common: list[Any], item: bytes, timeout: float | None, wish: Wish
+) -> bytes | Death | None:
     import ray
 
+    if not wish.holds():
+        return host.UNWANTED
     if not host.has(name):
         host.keep(name, ray.get(common[0]))
-    return host.run(name, item, timeout)
+    return host.run(name, item, timeout, wish.holds)
 
 
 def _check_address(address: str) -> None:
