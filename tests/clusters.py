@@ -2,18 +2,18 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from stores import GcsBucket, variables
+from stores import GcsBucket, s3_environment, variables
 
-import gaia
-
-_TESTS = str(Path(__file__).parent)
+_TESTS = Path(__file__).parent
+# Of modules that tasks are made of.
+_PATHS = [str(_TESTS), str(_TESTS.parent / "examples")]
 _STORE = 80 << 20
 
 
@@ -39,12 +39,13 @@ class Nodes:
 
 
 @pytest.fixture(scope="session")
-def ray_nodes(gcs_server: str) -> Iterator[Nodes]:
+def ray_nodes(gcs_server: str, s3_server: str) -> Iterator[Nodes]:
     """Two nodes of Ray, to which this process is connected, with a token of their own. They know
-    the emulator of Google's store, and import what tasks are made of from the tests."""
+    the servers of the stores, and import what tasks are made of from the tests and examples."""
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    path = os.pathsep.join(filter(None, [_TESTS, os.environ.get("PYTHONPATH")]))
-    with variables({**GcsBucket(gcs_server, "").environment(), "PYTHONPATH": path}):
+    path = os.pathsep.join(filter(None, [*_PATHS, os.environ.get("PYTHONPATH")]))
+    stores = {**GcsBucket(gcs_server, "").environment(), **s3_environment(s3_server)}
+    with variables({**stores, "PYTHONPATH": path}):
         yield from _running()
 
 
@@ -75,50 +76,8 @@ def _running() -> Iterator[Nodes]:
         cluster.shutdown()
 
 
-AnyRunner = Callable[..., Any]
-"""Makes a runner of a destination and of settings that all runners have."""
-
-
 @pytest.fixture(scope="session")
 def threads() -> Iterator[Executor]:
     """The executor of two threads."""
     with ThreadPoolExecutor(2) as pool:
         yield pool
-
-
-def runner_of(dest: Path, where: AnyRunner | int, **settings: Any) -> Any:
-    """A runner: of so many workers of this machine, or that which is made so."""
-    if isinstance(where, int):
-        return gaia.LocalRunner(dest, workers=where, **settings)
-    return where(dest, **settings)
-
-
-@pytest.fixture
-def executor_runner(threads: Executor) -> AnyRunner:
-    return lambda dest, **settings: gaia.ExecutorRunner(dest, threads, 2, **settings)
-
-
-@pytest.fixture
-def ray_runner(ray_nodes: Nodes) -> AnyRunner:
-    return lambda dest, **settings: gaia.RayRunner(dest, **settings)
-
-
-_WITH_WORKERS = [2, "executor_runner", "ray_runner"]
-
-
-@pytest.fixture(params=[0, *_WITH_WORKERS], ids=str)
-def everywhere(request: pytest.FixtureRequest) -> AnyRunner | int:
-    """Each kind of runner (see `runner_of`): for what holds of all of them. It takes some time, so
-    it is for the tests that show most."""
-    return _where(request)
-
-
-@pytest.fixture(params=_WITH_WORKERS, ids=str)
-def in_workers(request: pytest.FixtureRequest) -> AnyRunner | int:
-    """The same, without the one that runs everything in this process: for code that kills it."""
-    return _where(request)
-
-
-def _where(request: pytest.FixtureRequest) -> AnyRunner | int:
-    found: AnyRunner | int = request.param
-    return found if isinstance(found, int) else request.getfixturevalue(request.param)

@@ -23,7 +23,7 @@ _LIBRARIES = (
     "test_csv_peers.py",
     "test_limit.py",
 )
-_CLUSTERS = {"executor", "threads", "executor_runner", "ray", "ray_nodes", "ray_runner"}
+_CLUSTERS = {"executor", "threads", "ray", "ray_nodes"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -120,10 +120,10 @@ class S3Bucket:
 
     def environment(self) -> dict[str, str]:
         """The variables by which s3fs finds the server, and looks for no other credentials."""
-        return _s3_environment(self.server)
+        return s3_environment(self.server)
 
 
-def _s3_environment(server: str) -> dict[str, str]:
+def s3_environment(server: str) -> dict[str, str]:
     return {
         S3_HOST: server,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -212,7 +212,7 @@ def s3_server() -> Iterator[str]:
 def s3_client(s3_server: str) -> Any:
     import boto3
 
-    with variables(_s3_environment(s3_server)):
+    with variables(s3_environment(s3_server)):
         return boto3.client("s3", endpoint_url=s3_server)
 
 
