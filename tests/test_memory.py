@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import anywhere
 import attrs
 import pytest
 from hypothesis import given, settings
@@ -52,7 +53,7 @@ def joined(
     pipeline.join(op, tables, name="joiner").write("out", gaia.TXT)
     given = {f"input{number}": records for number, (_, records) in enumerate(inputs)}
     with room(limit):
-        return gaia.testing.run(pipeline, given, tasks=1)
+        return anywhere.run(pipeline, given, tasks=1)
 
 
 def groups(
@@ -155,11 +156,13 @@ class TestGroupBy:
         assert {wc.word: wc.count for wc in result["out"]} == dict.fromkeys(words, 3 * 2**31)
         assert result.counters["spills"]
 
+    @pytest.mark.anywhere
     def test_overflow_names_the_key(self):
         records = [WordCount(f"w{i % 50}", 2**62) for i in range(100)]
         with pytest.raises(gaia.StepError, match=r"field `count`, key 'w\d+': .* beyond 64 bits"):
             joined(GroupBy("word", count="sum"), "word", (WordCount, records))
 
+    @pytest.mark.anywhere
     def test_fields_that_nobody_asks_for_do_not_go_to_disk(self):
         record = class_of(key=int, n=int, text=str)
         records = [record(key, 1, "x" * 1000) for key in range(100)]
@@ -234,6 +237,7 @@ class TestJoins:
 
     @pytest.mark.parametrize("op", [InnerJoin, LeftJoin])
     @pytest.mark.parametrize("limit", [1, 1 << 12, 1 << 15, 1 << 30])
+    @pytest.mark.anywhere
     def test_a_key_with_more_rows_than_fit(self, op, limit):
         lefts = [Left(i % 3 or i, str(i)) for i in range(300)]
         rights = [Right(1 if i % 2 else i, i / 2) for i in range(60 if limit == 1 else 3000)]
@@ -241,6 +245,7 @@ class TestJoins:
         gaia.testing.assert_same_records(result["out"], pairs(lefts, rights, op is LeftJoin))
         assert bool(result.counters["spills"]) == (limit < 1 << 30)
 
+    @pytest.mark.anywhere
     def test_texts_and_keys_of_several_fields(self):
         left = class_of(day=str, key=float, text=str)
         right = class_of(day=str, key=float, data=bytes)
@@ -254,6 +259,7 @@ class TestJoins:
         )
 
 
+@pytest.mark.anywhere
 def test_nothing_is_written_where_all_fits():
     records = [WordCount(f"w{i}", i) for i in range(1000)]
     how: Any = GroupBy("word", count="sum")
@@ -278,7 +284,7 @@ class TestDisk:
         words.write("words", gaia.TXT).with_mod_n_sharding(1, "word")
         pipeline.join(GroupBy("word", count=add), [words], name="joiner").write("out", gaia.TXT)
         with room(1):
-            return gaia.LocalRunner(dest, workers=0).run(pipeline)
+            return anywhere.Runner(dest).run(pipeline)
 
     def test_no_file_is_ever_seen(self, tmp_path):
         seen: list[str] = []
@@ -314,6 +320,7 @@ class TestDisk:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
+    @pytest.mark.anywhere
     def test_a_function_that_fails_is_to_blame(self, tmp_path):
         def fail() -> None:
             raise OSError(28, "not of the disk")
@@ -374,6 +381,7 @@ class TestBudget:
         result = gaia.LocalRunner(tmp_path, workers=2, memory="300MB").run(pipeline)
         assert list(result["out"].records()) == [1]
 
+    @pytest.mark.anywhere
     def test_steps_that_write_nothing(self):
         class Count(gaia.Mapper[int, int]):
             def do(self, number: int, ctx: gaia.Context[int]) -> None:
@@ -383,16 +391,17 @@ class TestBudget:
         pipeline.from_records([1, 2], name="numbers").map(Count)
         words = pipeline.from_records(["a"], name="words")
         words.write("words", gaia.TXT).with_mod_n_sharding(1)
-        assert gaia.testing.run(pipeline).counters["seen"] == 2
+        assert anywhere.run(pipeline).counters["seen"] == 2
 
-    @pytest.mark.parametrize("memory", ["240MB", None])
+    @pytest.mark.parametrize("memory", [240_000_000, None])
+    @pytest.mark.anywhere
     def test_a_run_in_little_memory(self, tmp_path, memory):
         words = [f"w{i % 70_000}" for i in range(200_000)]
         pipeline = gaia.Pipeline("p")
         table = pipeline.from_records([WordCount(word) for word in words], name="words")
         table.write("words", gaia.TXT).with_mod_n_sharding(1, "word")
         pipeline.join(GroupBy("word", count="sum"), [table]).write("out", gaia.TXT)
-        result = gaia.LocalRunner(tmp_path, workers=2, memory=memory).run(pipeline)
+        result = anywhere.Runner(tmp_path, memory=memory).run(pipeline)
         assert {wc.word: wc.count for wc in result["out"].records()} == Counter(words)
 
 
