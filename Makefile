@@ -26,6 +26,7 @@ BENCH_ARGS ?=
 demo: setup
 	$(BIN)/python examples/word_count.py --num_shards=$(DEMO_SHARDS)
 
+# With caches of bytecode, workers that are started afresh are there sooner.
 test: setup lint
 	cargo test --release --quiet
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Those in this process are over when the first runs elsewhere."""
+    """Has Hypothesis try fewer examples elsewhere: those in this process are over by then."""
     if not isinstance(item, pytest.Function) or kind_of(item) in (None, "inline"):
         return
     if item.get_closest_marker("hypothesis") and item.function not in _with_few:

@@ -23,7 +23,8 @@ _LIBRARIES = (
     "test_csv_peers.py",
     "test_limit.py",
 )
-_CLUSTERS = {"executor", "threads", "ray", "ray_nodes"}
+_EXECUTORS = {"executor", "threads"}
+_RAY = {"ray", "ray_nodes"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last what starts threads, beside which workers are not forked: clients of stores, then
-    NumPy and Arrow, then clusters."""
+    NumPy and Arrow, then executors, then Ray, whose nodes come with the stores' servers."""
     items.sort(key=_starts_threads)
 
 
@@ -40,7 +41,9 @@ def _starts_threads(item: pytest.Item) -> int:
     used = set(getattr(item, "fixturenames", ()))
     if call := getattr(item, "callspec", None):
         used |= {value for value in call.params.values() if isinstance(value, str)}
-    if not used.isdisjoint(_CLUSTERS):
+    if not used.isdisjoint(_RAY):
+        return 4
+    if not used.isdisjoint(_EXECUTORS):
         return 3
     if item.path.name in _LIBRARIES:
         return 2

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from collections import ChainMap
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, ClassVar
@@ -24,7 +23,7 @@ def _with_file(file: str, make: Callable[..., CodeType], parts: tuple[Any, ...])
 
 
 class _Pickler(cloudpickle.Pickler):
-    dispatch_table: ClassVar = ChainMap({CodeType: _code}, cloudpickle.Pickler.dispatch_table)
+    dispatch_table: ClassVar = cloudpickle.Pickler.dispatch_table.new_child({CodeType: _code})
 
     def reducer_override(self, obj: Any) -> Any:
         # Tasks and reports are made of these: the scheduler handles thousands a second.

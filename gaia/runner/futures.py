@@ -109,7 +109,7 @@ class FutureEngine:
             self._leave(list(sent))
 
     def close(self) -> None:
-        """See `Engine.close`. Nothing is under way but while items are mapped."""
+        """See `Engine.close`. Of what nobody wants any more, some may still be under way."""
 
     def at_once(self) -> int:
         """How many items may be under way now."""

@@ -23,9 +23,9 @@ _IDLE = 10.0
 
 # Seconds between two questions whether a task is still wanted.
 _OFTEN = 1.0
-_SELDOM = 10.0
+SELDOM = 5.0
 
-UNWANTED = Death("was ended, as nobody wants its task any more,")
+UNWANTED = Death("was ended, as nobody wants its task any more")
 """What comes of a task that is not wanted any more."""
 
 _shared: dict[str, bytes] = {}
@@ -44,13 +44,14 @@ def has(name: str) -> bool:
 
 
 def run(
-    name: str, item: bytes, timeout: float | None, wanted: Callable[[], bool] = lambda: True
+    name: str, item: bytes, timeout: float | None, wanted: Callable[[], bool] | None = None
 ) -> bytes | Death | None:
     """Runs a task with what was kept under a name: the answer of a worker process (see
-    `worker.serve`), or its death; None where nothing was kept, or is no more. It is ended when it
-    is not `wanted` any more, which is asked once in a while."""
+    `worker.serve`), or its death; None where nothing was kept, or is no more. If it can be told
+    whether it is `wanted`, that is asked once in a while, and it is ended when it is not."""
     shared = _shared.get(name)
-    return None if shared is None else _seat.run(shared, item, timeout, _Wanted(wanted))
+    asking = None if wanted is None else _Wanted(wanted)
+    return None if shared is None else _seat.run(shared, item, timeout, asking)
 
 
 @attrs.define
@@ -68,7 +69,7 @@ class _Wanted:
     def look(self, workers: Iterable[Worker]) -> None:
         """Some time has passed."""
         now = time.monotonic()
-        if now - self.asked > min(_SELDOM, max(_OFTEN, (now - self.start) / 4)):
+        if now - self.asked > min(SELDOM, max(_OFTEN, (now - self.start) / 4)):
             self.asked = now
             self.holds = self.ask()
 
@@ -82,7 +83,7 @@ class _Seat(threading.local):
         self._timer: threading.Timer | None = None
 
     def run(
-        self, shared: bytes, item: bytes, timeout: float | None, wanted: _Wanted
+        self, shared: bytes, item: bytes, timeout: float | None, wanted: _Wanted | None
     ) -> bytes | Death:
         if self._timer is not None:
             self._timer.cancel()
@@ -91,7 +92,7 @@ class _Seat(threading.local):
         try:
             worker.begin(shared, item, timeout)
             while not ready([worker], wanted, []):
-                if not wanted.holds:
+                if wanted is not None and not wanted.holds:
                     _ended(worker)
                     return UNWANTED
             answer = worker.receive()

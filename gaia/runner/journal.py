@@ -171,8 +171,6 @@ class StoreJournal:
         """See `Journal.close`."""
         self._done.set()
         self._thread.join()
-        if self._error is not None:
-            return
         try:
             self._flush()
         except Exception as error:  # Clients of stores raise whatever they like.

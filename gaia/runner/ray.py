@@ -5,13 +5,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
 from gaia.errors import PipelineError, WorkerError
+from gaia.io.tell import tell
 from gaia.runner import host
 from gaia.runner.engine import Death, Engine
 from gaia.runner.futures import FutureEngine
@@ -26,6 +27,8 @@ _AHEAD = 2
 _SPARE = 8
 # Seconds that the head of a cluster may take to answer.
 _PATIENCE = 10.0
+# Seconds in which tasks end that nobody wants any more.
+_ENDED = host.SELDOM + 2.0
 _NAMESPACE = "gaia"
 
 
@@ -52,7 +55,9 @@ class RayEngine(FutureEngine):
         self._common: Any = None
         self._wish = Wish("")
         self._timeout: float | None = None
+        # Of all that is under way, and what nobody wants any more of it.
         self._refs: dict[Future[Any], Any] = {}
+        self._left: list[Future[Any]] = []
 
     def at_once(self) -> int:
         """See `FutureEngine.at_once`."""
@@ -87,7 +92,6 @@ class RayEngine(FutureEngine):
         del self._refs[future]
         try:
             answer: bytes | Death | None = future.result()
-            return answer
         except (
             exceptions.WorkerCrashedError,
             exceptions.NodeDiedError,
@@ -99,11 +103,23 @@ class RayEngine(FutureEngine):
             return Death(f"of Ray was lost in the middle of a task ({_first_line(error)})")
         except exceptions.RayError as error:
             raise WorkerError(f"Ray could not run a task: {error}") from None
+        if answer == host.UNWANTED:
+            raise WorkerError("the head of the Ray cluster has forgotten this run")
+        return answer
 
     def _leave(self, futures: list[Future[Any]]) -> None:
+        self._left += futures
         for future in futures:
-            del self._refs[future]
+            self._refs.pop(future, None)
         self._wish.end()
+
+    def close(self) -> None:
+        """See `Engine.close`. What is under way ends itself, which is waited for: else it might
+        write to a destination that has been cleaned up."""
+        self._wish.end()
+        left = [*self._left, *self._refs]
+        self._left, self._refs = [], {}
+        wait(left, _ENDED)
 
 
 def _first_line(error: BaseException) -> str:
@@ -123,16 +139,28 @@ class Wish:
     key: str
 
     def begin(self) -> None:
-        """It is so from now on."""
+        """It is so from now on.
+
+        Raises:
+            WorkerError: The head does not answer.
+        """
         from ray.experimental.internal_kv import _internal_kv_put
 
-        _internal_kv_put(self.key, b"", namespace=_NAMESPACE)
+        try:
+            _internal_kv_put(self.key, b"", namespace=_NAMESPACE)
+        except Exception as error:  # Of whatever kind.
+            raise WorkerError(f"the head of the Ray cluster does not answer: {error}") from None
 
     def end(self) -> None:
         """It is no more."""
+        if not self.key:
+            return
         from ray.experimental.internal_kv import _internal_kv_del
 
-        _internal_kv_del(self.key, namespace=_NAMESPACE)
+        try:
+            _internal_kv_del(self.key, namespace=_NAMESPACE)
+        except Exception as error:  # Of whatever kind; it may be why the run ends.
+            tell(f"gaia: what is still under way could not be told to end: {error}")
 
     def holds(self) -> bool:
         """Whether it is so, as far as the head can be asked."""
