@@ -347,6 +347,7 @@ class TestCulprits:
         assert "it may be what adds up, such as memory" in message
 
     @pytest.mark.parametrize("hook", ["setup", "on_shard_start", "on_shard_finish"])
+    @pytest.mark.anywhere("processes")
     def test_none_where_a_hook_kills(self, dest: Path, hook: str) -> None:
         class Dies(gaia.Mapper[int, int]):
             def do(self, number: int, ctx: gaia.Context[int]) -> None:

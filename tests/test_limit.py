@@ -203,7 +203,7 @@ def test_lines_that_do_not_parse_are_not_among_them(tmp_path, capsys):
     assert "failed to parse: 2" in capsys.readouterr().err
 
 
-@pytest.mark.anywhere(*anywhere.IN_WORKERS)
+@pytest.mark.anywhere("processes")
 @pytest.mark.parametrize(("limit", "expected"), [(3, [0, 1]), (5, [0, 1, 3, 4])])
 def test_a_record_that_kills_is_one_of_them(tmp_path, limit, expected):
     (tmp_path / "in.txt").write_text("".join(f"{number}\n" for number in range(9)))

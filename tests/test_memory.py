@@ -237,7 +237,6 @@ class TestJoins:
 
     @pytest.mark.parametrize("op", [InnerJoin, LeftJoin])
     @pytest.mark.parametrize("limit", [1, 1 << 12, 1 << 15, 1 << 30])
-    @pytest.mark.anywhere
     def test_a_key_with_more_rows_than_fit(self, op, limit):
         lefts = [Left(i % 3 or i, str(i)) for i in range(300)]
         rights = [Right(1 if i % 2 else i, i / 2) for i in range(60 if limit == 1 else 3000)]

@@ -139,7 +139,6 @@ def test_a_key_of_another_type_is_refused(key: object) -> None:
         shard_of(key)
 
 
-@pytest.mark.anywhere
 @settings(max_examples=15)
 @given(st.lists(rows, min_size=1, max_size=10))
 def test_fields_and_functions_give_equal_keys_the_same_shards(records: list[Row]) -> None:
@@ -159,7 +158,6 @@ def test_a_tuple_of_one_is_the_same_key_by_name_and_by_function() -> None:
     assert shards_of(records, ("word",)) == shards_of(records, lambda row: (row.word,))
 
 
-@pytest.mark.anywhere
 @settings(max_examples=15)
 @given(st.lists(st.text() | st.text("ab", max_size=2), min_size=1, max_size=30), st.integers(1, 40))
 def test_shards_do_not_depend_on_the_number_of_tasks(records: list[str], tasks: int) -> None:
