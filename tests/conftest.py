@@ -1,5 +1,7 @@
 """The order of the tests, and the stores that they share."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -22,6 +24,7 @@ _LIBRARIES = (
     "test_columns.py",
     "test_csv_peers.py",
     "test_limit.py",
+    "test_tables.py",
 )
 _EXECUTORS = {"executor", "threads"}
 _RAY = {"ray", "ray_nodes"}
@@ -35,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Last what starts threads, beside which workers are not forked: clients of stores, then
     NumPy and Arrow, then executors, then Ray, whose nodes come with the stores' servers."""
     items.sort(key=_starts_threads)
+
+
+def pytest_collection_finish() -> None:
+    """A module of tests that starts threads where it is imported would make them all slow."""
+    threads = Path("/proc/self/task")
+    assert not threads.exists() or len(list(threads.iterdir())) == 1
 
 
 def _starts_threads(item: pytest.Item) -> int:

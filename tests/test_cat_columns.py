@@ -6,30 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.feather
-import pyarrow.parquet
 import pytest
 
 from gaia.cli import main
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678)
-TABLE = pa.table(
-    {
-        "an id": pa.array([2**63, None], pa.uint64()),
-        'x"\n': pa.array(["a\tb", None], pa.large_string()),
-        "f": pa.array([0.5, float("nan")], pa.float32()),
-        "b": pa.array([b"\xff\n", b""]),
-        "t": pa.array([MOMENT, None], pa.timestamp("us")),
-        "z": pa.array([MOMENT, None], pa.timestamp("ms", "UTC")),
-        "ns": pa.array([1, None], pa.timestamp("ns")),
-        "d": pa.array([MOMENT.date(), None]),
-        "dec": pa.array([decimal.Decimal("1.10"), None]),
-        "list": pa.array([[1, None], None]),
-        "rec": pa.array([{"k": b"\xff"}, None]),
-        "dict": pa.array(["one", None]).dictionary_encode(),
-    }
-)
 FIRST = {
     "an id": 2**63,
     'x"\n': "a\tb",
@@ -46,15 +27,41 @@ FIRST = {
 }
 
 
+def table() -> Any:
+    """A table of Arrow, which is imported only now: it starts threads."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "an id": pa.array([2**63, None], pa.uint64()),
+            'x"\n': pa.array(["a\tb", None], pa.large_string()),
+            "f": pa.array([0.5, float("nan")], pa.float32()),
+            "b": pa.array([b"\xff\n", b""]),
+            "t": pa.array([MOMENT, None], pa.timestamp("us")),
+            "z": pa.array([MOMENT, None], pa.timestamp("ms", "UTC")),
+            "ns": pa.array([1, None], pa.timestamp("ns")),
+            "d": pa.array([MOMENT.date(), None]),
+            "dec": pa.array([decimal.Decimal("1.10"), None]),
+            "list": pa.array([[1, None], None]),
+            "rec": pa.array([{"k": b"\xff"}, None]),
+            "dict": pa.array(["one", None]).dictionary_encode(),
+        }
+    )
+
+
 def write(path: Path, kind: str) -> str:
+    import pyarrow.feather
+    import pyarrow.parquet
+
     file = str(path / "no ending")
+    content = table()
     if kind == "parquet":
-        pyarrow.parquet.write_table(TABLE, file)
+        pyarrow.parquet.write_table(content, file)
     elif kind == "file":
-        pyarrow.feather.write_feather(TABLE, file, compression="uncompressed")
+        pyarrow.feather.write_feather(content, file, compression="uncompressed")
     else:
-        with pa.ipc.new_stream(file, TABLE.schema) as stream:
-            stream.write_table(TABLE)
+        with pyarrow.ipc.new_stream(file, content.schema) as stream:
+            stream.write_table(content)
     return file
 
 
@@ -115,8 +122,10 @@ def test_a_bucket(tmp_path: Path, capsys: Any, gcs: Any) -> None:
 
 
 def test_many_batches_are_read_in_their_order(tmp_path: Path, capsys: Any) -> None:
+    import pyarrow.parquet
+
     file = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pa.table({"n": range(50_000)}), file, row_group_size=7_000)
+    pyarrow.parquet.write_table(pyarrow.table({"n": range(50_000)}), file, row_group_size=7_000)
 
     assert main(["cat", str(file)]) == 0
     assert capsys.readouterr().out.split() == [str(number) for number in range(50_000)]

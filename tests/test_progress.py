@@ -485,7 +485,8 @@ logging.basicConfig(format="%(message)s")
 
 class Talks(gaia.Mapper[int, str]):
     def do(self, number: int, ctx: gaia.Context[str]) -> None:
-        print(f"worker prints {number}", "x" * 150)
+        # In one piece, also where Python is told not to buffer: the other worker prints too.
+        print(f"worker prints {number} {'x' * 150}\\n", end="")
         os.write(2, b"and writes past Python\\n")
         LOG.warning("and logs")
         while not os.path.exists(GO):
