@@ -1,7 +1,10 @@
 """The order of the tests, and the stores that they share."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import anywhere
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,17 +20,30 @@ settings.load_profile("steady")
 
 pytest_plugins = ["stores", "clusters", "anywhere"]
 
-_LIBRARIES = (
-    "test_arrow.py",
-    "test_cat_columns.py",
-    "test_column_files.py",
-    "test_columns.py",
-    "test_csv_peers.py",
-    "test_limit.py",
-    "test_tables.py",
-)
-_EXECUTORS = {"executor", "threads"}
-_RAY = {"ray", "ray_nodes"}
+# Clients of stores, then NumPy and Arrow, then executors, then Ray, whose nodes come with the
+# stores' servers.
+_STORES, _LIBRARIES, _EXECUTORS, _RAY = range(1, 5)
+_FILES = {
+    "test_stores.py": _STORES,
+    "test_arrow.py": _LIBRARIES,
+    "test_cat.py": _LIBRARIES,
+    "test_cat_columns.py": _LIBRARIES,
+    "test_column_files.py": _LIBRARIES,
+    "test_columns.py": _LIBRARIES,
+    "test_csv_peers.py": _LIBRARIES,
+    "test_limit.py": _LIBRARIES,
+    "test_tables.py": _LIBRARIES,
+    "test_executor.py": _EXECUTORS,
+    "executor.py": _EXECUTORS,
+}
+_FIXTURES = {
+    "gcs": _STORES,
+    "s3": _STORES,
+    "executor": _EXECUTORS,
+    "threads": _EXECUTORS,
+    "ray": _RAY,
+    "ray_nodes": _RAY,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,27 +51,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Last what starts threads, beside which workers are not forked: clients of stores, then
-    NumPy and Arrow, then executors, then Ray, whose nodes come with the stores' servers."""
+    """Last what starts threads, beside which workers are not forked."""
     items.sort(key=_starts_threads)
 
 
-def pytest_collection_finish() -> None:
-    """A module of tests that starts threads where it is imported would make them all slow."""
-    threads = Path("/proc/self/task")
-    assert not threads.exists() or len(list(threads.iterdir())) == 1
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What starts threads too early would make tests slow, silently."""
+    if not _starts_threads(item) and anywhere.kind_of(item) == "processes":
+        deadline = time.monotonic() + 10
+        while len(threads := _threads()) > 1:
+            # A thread that has been waited for may still be seen for a moment.
+            assert time.monotonic() < deadline, f"workers are not forked beside {threads}"
+            time.sleep(0.01)
+
+
+def _threads() -> list[str]:
+    """The names of this process's threads, as far as the system tells them."""
+    names = []
+    for thread in Path("/proc/self/task").glob("*"):
+        with suppress(FileNotFoundError):
+            names.append((thread / "comm").read_text().strip())
+    return names
 
 
 def _starts_threads(item: pytest.Item) -> int:
     used = set(getattr(item, "fixturenames", ()))
     if call := getattr(item, "callspec", None):
         used |= {value for value in call.params.values() if isinstance(value, str)}
-    if not used.isdisjoint(_RAY):
-        return 4
-    if not used.isdisjoint(_EXECUTORS):
-        return 3
-    if item.path.name in _LIBRARIES:
-        return 2
-    if item.path.name == "test_stores.py":
-        return 1
-    return int(not used.isdisjoint({"gcs", "s3"}))
+    levels = [level for name, level in _FIXTURES.items() if name in used]
+    return max([_FILES.get(item.path.name, 0), *levels])
