@@ -4,7 +4,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import anywhere
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -25,14 +24,6 @@ pytest_plugins = ["stores", "clusters", "anywhere"]
 _STORES, _LIBRARIES, _EXECUTORS, _RAY = range(1, 5)
 _FILES = {
     "test_stores.py": _STORES,
-    "test_arrow.py": _LIBRARIES,
-    "test_cat.py": _LIBRARIES,
-    "test_cat_columns.py": _LIBRARIES,
-    "test_column_files.py": _LIBRARIES,
-    "test_columns.py": _LIBRARIES,
-    "test_csv_peers.py": _LIBRARIES,
-    "test_limit.py": _LIBRARIES,
-    "test_tables.py": _LIBRARIES,
     "test_executor.py": _EXECUTORS,
     "executor.py": _EXECUTORS,
 }
@@ -48,6 +39,7 @@ _FIXTURES = {
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "anywhere(*kinds): run on all kinds of runners, or on some")
+    config.addinivalue_line("markers", "libraries: imports NumPy, Arrow or the like into pytest")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What starts threads too early would make tests slow, silently."""
+    import anywhere  # Not before pytest has it, which rewrites what it asserts.
+
     if not _starts_threads(item) and anywhere.kind_of(item) == "processes":
         deadline = time.monotonic() + 10
         while len(threads := _threads()) > 1:
@@ -79,4 +73,6 @@ def _starts_threads(item: pytest.Item) -> int:
     if call := getattr(item, "callspec", None):
         used |= {value for value in call.params.values() if isinstance(value, str)}
     levels = [level for name, level in _FIXTURES.items() if name in used]
+    if item.get_closest_marker("libraries"):
+        levels.append(_LIBRARIES)
     return max([_FILES.get(item.path.name, 0), *levels])

@@ -33,6 +33,8 @@ from gaia._core import (
 )
 from gaia.pipeline.records import plain_key, record_type
 
+pytestmark = pytest.mark.libraries
+
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 

@@ -24,6 +24,8 @@ from records import WordCount, write_table
 import gaia
 from gaia.cli import main
 
+pytestmark = pytest.mark.libraries
+
 GAIA = [sys.executable, "-m", "gaia"]
 FORMATS = [gaia.TXT, gaia.JSONL, gaia.CSV, gaia.ARROW, gaia.PARQUET]
 

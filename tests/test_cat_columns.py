@@ -10,6 +10,8 @@ import pytest
 
 from gaia.cli import main
 
+pytestmark = pytest.mark.libraries
+
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678)
 FIRST = {
     "an id": 2**63,

@@ -14,6 +14,8 @@ from test_arrow import Record, key, libraries, records, utc
 import gaia
 from gaia.runner import columns, splits
 
+pytestmark = pytest.mark.libraries
+
 __all__ = ["libraries"]
 
 

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from gaia._core import Batch, Codec
 from gaia.pipeline.records import record_type
 
+pytestmark = pytest.mark.libraries
+
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 

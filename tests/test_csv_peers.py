@@ -13,6 +13,8 @@ from records import write_table
 import gaia
 import gaia.testing
 
+pytestmark = pytest.mark.libraries
+
 settings.register_profile("steady", deadline=None, database=None)
 settings.load_profile("steady")
 

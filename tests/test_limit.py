@@ -15,7 +15,7 @@ from warcio.warcwriter import WARCWriter
 import gaia
 from gaia.testing import assert_same_records
 
-pytestmark = pytest.mark.anywhere
+pytestmark = [pytest.mark.anywhere, pytest.mark.libraries]
 
 
 @attrs.define

@@ -388,7 +388,11 @@ class Releasing(Recorder):
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["forked", "fresh"])
-@pytest.mark.parametrize("how", ["txt", "gz", "zst", "bz2", "utf-16", "csv", "arrow", "parquet"])
+@pytest.mark.parametrize(
+    "how",
+    ["txt", "gz", "zst", "bz2", "utf-16", "csv"]
+    + [pytest.param(how, marks=pytest.mark.libraries) for how in ("arrow", "parquet")],
+)
 def test_a_task_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, fresh: bool
 ) -> None:

@@ -343,6 +343,7 @@ class TestReading:
             gaia.LocalRunner(dest).run(pipeline)
 
 
+@pytest.mark.libraries
 class TestColumns:
     def test_arrow_has_a_column_for_each_field(self, dest: Path) -> None:
         pyarrow = pytest.importorskip("pyarrow")
