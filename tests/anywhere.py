@@ -34,6 +34,7 @@ _PROCESSOR = {"CPU": 1.0}
 
 _kind = "inline"
 _pool: Executor | None = None
+_fresh: Executor | None = None
 
 # So many examples does Hypothesis try elsewhere than in this process.
 _EXAMPLES = 5
@@ -121,8 +122,12 @@ def _engine() -> tuple[Engine, Shuffle]:
 
 def _executor() -> Executor:
     """An executor; a fresh one where workers of other tests would not know the store at hand."""
+    global _fresh
     if GCS_HOST in os.environ or S3_HOST in os.environ:
-        return ThreadPoolExecutor(WORKERS)
+        if _fresh is not None:
+            _fresh.shutdown()
+        _fresh = ThreadPoolExecutor(WORKERS)
+        return _fresh
     assert _pool is not None
     return _pool
 

@@ -136,9 +136,11 @@ class DiesWithItsRaylet(gaia.Mapper[str, str]):
         ctx.write(line)
         if line == "deadly" and not os.path.exists(self.struck):
             Path(self.struck).touch()
-            with open(f"/proc/{os.getppid()}/stat") as file:
-                raylet = int(file.read().rpartition(")")[2].split()[1])
-            os.kill(raylet, signal.SIGKILL)
+            process = os.getpid()
+            for _ in ("the server that forked it", "a worker of Ray", "who is in charge"):
+                with open(f"/proc/{process}/stat") as file:
+                    process = int(file.read().rpartition(")")[2].split()[1])
+            os.kill(process, signal.SIGKILL)
             signal.pause()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 import pytest
+from ancestors import ancestors
 from clusters import Nodes
 from records import WordCount, tree
 
@@ -25,20 +26,16 @@ import gaia
 WORDS = [f"word{number % 97}" for number in range(6000)]
 
 
-def node_of_this_task() -> int:
-    """The process of Ray that is in charge of the node: two above the one that runs tasks."""
-    with open(f"/proc/{os.getppid()}/stat") as file:
-        return int(file.read().rpartition(")")[2].split()[1])
-
-
 def strike(marker: str) -> None:
     """Kills the node, the first time."""
     try:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return
-    os.kill(node_of_this_task(), signal.SIGKILL)
-    os.kill(os.getppid(), signal.SIGKILL)
+    # Of ours the server that has forked this one; of Ray's the worker, and who is in charge.
+    _, worker, node, *_ = ancestors(os.getpid())
+    os.kill(node, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
     signal.pause()  # This process ends with those that it is of.
 
 

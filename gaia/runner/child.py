@@ -4,8 +4,6 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -18,16 +16,10 @@ import cloudpickle
 from gaia.io.undisturbed import undisturbed
 from gaia.runner.engine import EVERY, Death, Watch, Worker
 from gaia.runner.failure import dumped_frames
+from gaia.runner.forkserver import ForkServer
 from gaia.runner.prints import Prints
 from gaia.runner.worker import flush, serve
 
-# The workers fill the cores; threads that libraries start in each would be in their way.
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
 # A worker ends by itself when its time is up, and tells where it was. One that is stopped, or stuck
 # in the system, cannot; so many seconds later it is killed.
 _GRACE = 2.0
@@ -47,6 +39,7 @@ class Child:
         progress: int,
         prints: Prints | None,
         pid: int,
+        server: ForkServer | None = None,
     ) -> None:
         self.number = number
         self.connection = connection
@@ -56,6 +49,7 @@ class Child:
         if prints is not None:
             os.close(prints.theirs)
         self.pid = pid
+        self.server = server
         self.end = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         self.deadline: float | None = None
         self._limit: float | None = None
@@ -93,7 +87,8 @@ class Child:
 
     def kill(self) -> None:
         """Ends the worker and the processes that it has started."""
-        if self.pid:
+        # A worker ends with its server, and then its id may soon be that of others.
+        if self.pid and not (self.server is not None and self.server.ended()):
             for end in (os.kill, os.killpg):
                 # It may not have made its session yet; macOS refuses groups of the dead.
                 with suppress(ProcessLookupError, PermissionError):
@@ -108,6 +103,8 @@ class Child:
             os.close(self.end)
         pid, self.pid, self.end = self.pid, 0, None
         try:
+            if pid and self.server is not None:
+                return self.server.reap(pid)
             return os.waitpid(pid, 0)[1] if pid else None
         except ChildProcessError:
             return None  # The program ignores the end of its children.
@@ -218,30 +215,11 @@ def fork(others: list[Child], number: int, prints: Prints | None) -> Child:
     return Child(number, Connection(ours.detach()), dump, progress, prints, pid)
 
 
-def spawn(number: int, prints: Prints | None) -> Child:
-    """Starts a worker afresh."""
+def fork_by(server: ForkServer, number: int, prints: Prints | None) -> Child:
+    """Has a server start a worker."""
     ours, theirs = socket.socketpair()
     dump, progress = _dump(), _progress()
+    streams = {} if prints is None else prints.streams()
     with theirs:
-        fds = (theirs.fileno(), dump, progress)
-        command = [
-            sys.executable,
-            "-P",
-            "-c",
-            "from gaia.runner.worker import main; main()",
-            *map(str, fds),
-        ]
-        streams = {} if prints is None else prints.streams()
-        environment = {**dict.fromkeys(_THREADS, "1"), **os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
-            command,
-            pass_fds=fds,
-            stdin=subprocess.DEVNULL,
-            stdout=streams.get(1),
-            stderr=streams.get(2),
-            env=environment,
-            start_new_session=True,
-        )
-        process.returncode = 0  # This module waits for it; Popen must not.
-    return Child(number, Connection(ours.detach()), dump, progress, prints, process.pid)
+        pid = server.fork((theirs.fileno(), dump, progress), streams)
+    return Child(number, Connection(ours.detach()), dump, progress, prints, pid, server)

@@ -4,17 +4,20 @@ Each of its threads has a worker process of ours, in which the tasks run. So use
 hangs or is killed ends as it does on one machine, with as much to tell, and breaks nobody's pool.
 """
 
+import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
 
 from gaia.io.undisturbed import undisturbed
-from gaia.runner.child import Child, ready, spawn
+from gaia.runner.child import Child, fork_by, ready
 from gaia.runner.engine import Death, Worker
+from gaia.runner.forkserver import ForkServer, living
 
 # What all tasks of a stage share is kept for so many stages.
 _KEPT = 4
@@ -51,7 +54,7 @@ def run(
     whether it is `wanted`, that is asked once in a while, and it is ended when it is not."""
     shared = _shared.get(name)
     asking = None if wanted is None else _Wanted(wanted)
-    return None if shared is None else _seat.run(shared, item, timeout, asking)
+    return None if shared is None else _here.seat.run(shared, item, timeout, asking)
 
 
 @attrs.define
@@ -74,12 +77,14 @@ class _Wanted:
             self.holds = self.ask()
 
 
-class _Seat(threading.local):
-    """The worker process of a thread. The system ends it with the thread."""
+class _Seat:
+    """A place for a worker process, and the server that forks it. They are ended when they have had
+    nothing to do for a while."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[Child] = []
+        self._server: ForkServer | None = None
+        self._worker: Child | None = None
         self._timer: threading.Timer | None = None
 
     def run(
@@ -88,40 +93,72 @@ class _Seat(threading.local):
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:
-            worker = self._idle.pop() if self._idle else _started()
+            try:
+                answer = self._answer(shared, item, timeout, wanted)
+            finally:
+                self._timer = threading.Timer(_IDLE, self.leave)
+                self._timer.daemon = True
+                self._timer.start()
+        if isinstance(answer, Death) and answer is not UNWANTED:
+            return attrs.evolve(answer, how=f"{answer.how} on {socket.gethostname()}")
+        return answer
+
+    def _answer(
+        self, shared: bytes, item: bytes, timeout: float | None, wanted: _Wanted | None
+    ) -> bytes | Death:
+        worker = self._worker or self._started()
         try:
             worker.begin(shared, item, timeout)
             while not ready([worker], wanted, []):
                 if wanted is not None and not wanted.holds:
-                    _ended(worker)
+                    self._end()
                     return UNWANTED
             answer = worker.receive()
         except BaseException:
-            _ended(worker)
+            self._end()
             raise
         if isinstance(answer, Death):
-            return attrs.evolve(answer, how=f"{answer.how} on {socket.gethostname()}")
-        self._idle.append(worker)
-        self._timer = threading.Timer(_IDLE, _leave, (self._lock, self._idle))
-        self._timer.daemon = True
-        self._timer.start()
+            self._worker = None
         return answer
 
+    def _started(self) -> Child:
+        with undisturbed():
+            self._server = living(self._server)
+            self._worker = fork_by(self._server, 0, None)
+            return self._worker
 
-_seat = _Seat()
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.reap()
+            self._worker = None
+
+    def leave(self) -> None:
+        """Ends both."""
+        with self._lock, undisturbed():
+            self._end()
+            if self._server is not None:
+                self._server.close()
+                self._server = None
 
 
-def _started() -> Child:
-    with undisturbed():
-        return spawn(0, None)
+class _Here(threading.local):
+    """The seat of a thread, which is left when the thread ends."""
+
+    def __init__(self) -> None:
+        self.seat = _Seat()
+        self._thread = _Thread()
+        weakref.finalize(self._thread, _left, self.seat, os.getpid()).atexit = False
 
 
-def _ended(worker: Child) -> None:
-    worker.kill()
-    worker.reap()
+class _Thread:
+    """Is there as long as a thread."""
 
 
-def _leave(lock: threading.Lock, idle: list[Child]) -> None:
-    with lock:
-        while idle:
-            _ended(idle.pop())
+def _left(seat: _Seat, process: int) -> None:
+    # In a copy of the process the threads are gone as well, but not what they have started.
+    if process == os.getpid():
+        seat.leave()
+
+
+_here = _Here()

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from gaia.io.undisturbed import undisturbed
 from gaia.pipeline.travel import dumps
-from gaia.runner.child import Child, fork, ready, spawn, unpacked
+from gaia.runner.child import Child, fork, fork_by, ready, unpacked
 from gaia.runner.engine import Death, Watch
+from gaia.runner.forkserver import ForkServer, living
 from gaia.runner.prints import Prints
 
 Shared = TypeVar("Shared")
@@ -20,8 +21,7 @@ class ProcessEngine:
     """A fixed number of worker processes; one that dies is replaced.
 
     They are forked while this process has a single thread, which takes a millisecond; otherwise
-    they are started afresh, because a fork copies locks that other threads hold. A fresh worker
-    does not import the user's main module: all that it needs comes by cloudpickle.
+    by a server (see `ForkServer`), which is started when it is first needed.
 
     Each is the head of a session, so that whatever user code starts in it ends with it, and Ctrl-C
     reaches this process alone. With `drawn`, this process draws on the terminal, and what
@@ -32,6 +32,7 @@ class ProcessEngine:
         self.workers = workers
         self._drawn = drawn
         self._workers: list[Child] = []
+        self._server: ForkServer | None = None
         try:
             for number in range(1, workers + 1):
                 self._start(number)
@@ -81,6 +82,9 @@ class ProcessEngine:
             for worker in self._workers:
                 worker.reap()
             self._workers = []
+            if self._server is not None:
+                self._server.close()
+                self._server = None
 
     def _start(self, number: int) -> Child:
         # This process may have got threads since the last one was started.
@@ -89,7 +93,8 @@ class ProcessEngine:
             if _single_threaded():
                 worker = fork(self._workers, number, prints)
             else:
-                worker = spawn(number, prints)
+                self._server = living(self._server)
+                worker = fork_by(self._server, number, prints)
             self._workers.append(worker)
         return worker
 

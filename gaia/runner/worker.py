@@ -2,7 +2,6 @@
 
 import faulthandler
 import gc
-import os
 import signal
 import sys
 import traceback
@@ -92,11 +91,3 @@ def _packed(answer: tuple[str, Any]) -> bytes:
         what = "the error" if answer[0] == "failed" else "what a task counted"
         text = f"{what} cannot be sent back from a worker: {error}; it was {answer[1]!r:.2000}"
         return dumps(("failed", WorkerError(text)))
-
-
-def main() -> None:
-    """The main function of a worker that was started afresh, with the descriptors of its pipe, of
-    its dump, and of what it tells."""
-    connection, dump, progress = map(int, sys.argv[1:])
-    serve(Connection(connection), dump, progress)
-    os._exit(0)
