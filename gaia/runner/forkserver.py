@@ -80,7 +80,7 @@ class ForkServer:
     def reap(self, pid: int) -> int | None:
         """Waits for the end of a worker, whose process id is not given to others before that;
         returns its status, or None if that is not known any more."""
-        status = self._ask(_REAP, pid)
+        status = None if self.ended() else self._ask(_REAP, pid)
         return None if status is None or status < 0 else status
 
     def ended(self) -> bool:
