@@ -19,7 +19,8 @@ from gaia.runner.failure import Failure
 from gaia.runner.inputs import Part, Slice
 from gaia.runner.skips import Skipped, added, forgiving
 from gaia.runner.stragglers import Stragglers
-from gaia.runner.task import Setup, Task, TaskReport, run_task
+from gaia.runner.task import Setup, Task, TaskReport
+from gaia.runner.task_run import run_task
 from gaia.runner.watch import StageWatch
 
 _SHOWN_PARTS = 3

@@ -25,7 +25,8 @@ from gaia.io.grouped import (
 from gaia.io.manifest import Shard
 from gaia.io.shipping import Shipping
 from gaia.io.stores import at_once, explain
-from gaia.runner.task import Setup, Task, TaskReport, run_task
+from gaia.runner.task import Setup, Task, TaskReport
+from gaia.runner.task_run import run_task
 
 # Of a store, so many bytes are asked for at once.
 _RANGE = 4 << 20

@@ -126,7 +126,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    import gaia.runner.task  # noqa: F401 - What workers run, so that they do not import it each.
+    import gaia.runner.task_run  # noqa: F401 - What workers run, so that they do not import it each.
 
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         while True:
