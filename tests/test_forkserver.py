@@ -118,6 +118,24 @@ def test_a_python_that_starts_nothing_is_told(
         ran(TellsWhere, tmp_path)
 
 
+def test_modules_of_the_current_folder_are_found(tmp_path: Path) -> None:
+    """As in `python -c`, and where Python is typed."""
+    (tmp_path / "ours.py").write_text("def double(number):\n    return 2 * number\n")
+    script = (
+        "import threading, gaia, ours\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "pipeline = gaia.Pipeline('doubles')\n"
+        "table = pipeline.from_records([1], name='numbers').map(ours.double, output=int)\n"
+        "table.write('out', gaia.TXT).with_mod_n_sharding(1, lambda number: number)\n"
+        "result = gaia.LocalRunner('out', workers=1, progress=False).run(pipeline)\n"
+        "print(*result['out'].records())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("2\n", "")
+
+
 def test_it_dies_with_a_program_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -17,16 +17,52 @@ _RENEWED = 30.0
 _STALE = 180.0
 
 
+# Descriptors of the folders whose locks this process has.
+_held: set[int] = set()
+
+
+def hold(folder: str) -> int:
+    """Takes the lock of a folder of this machine, for this process alone: what is forked of it may
+    outlive it, and does not have the lock.
+
+    Raises:
+        BlockingIOError: Another has it.
+        OSError: There is no such folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _held.add(descriptor)
+    return descriptor
+
+
+def let_go(descriptor: int) -> None:
+    """Gives back what `hold` has returned. In a fork of who has it, that does nothing."""
+    if descriptor in _held:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        _held.remove(descriptor)
+        os.close(descriptor)
+
+
+def _in_child() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
 class LocalLock:
     """A lock of a folder of this machine. It ends with the process, however that ends. Who holds it
     stands in a file, which is made when the lock is had."""
 
     def __init__(self, folder: str, holder: str, shown: str) -> None:
-        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held = hold(folder)
         except BlockingIOError:
-            os.close(self._folder)
             content = b""
             with suppress(OSError), open(holder, "rb") as file:
                 content = file.read()
@@ -36,12 +72,12 @@ class LocalLock:
             with open(holder, "wb") as file:
                 file.write(_content(""))
         except OSError:
-            os.close(self._folder)
+            self.release()
             raise
 
     def release(self) -> None:
         """Others may have it."""
-        os.close(self._folder)
+        let_go(self._held)
 
 
 def is_locked(folder: str) -> bool:

@@ -1,6 +1,5 @@
 """Where the nodes of a cluster leave bundles for each other."""
 
-import fcntl
 import os
 import shutil
 import socket
@@ -13,6 +12,7 @@ import attrs
 from gaia.errors import OutputError
 from gaia.io.files import reason
 from gaia.io.folder import Folder
+from gaia.io.locks import hold, let_go
 
 # Of folders for the temporary files of a task.
 _PREFIX = "gaia-task-"
@@ -53,7 +53,7 @@ class Shipping:
             yield made
         finally:
             shutil.rmtree(made, ignore_errors=True)
-            os.close(held)
+            let_go(held)
 
 
 def _held_folder(parent: str | None) -> tuple[str, int]:
@@ -61,13 +61,11 @@ def _held_folder(parent: str | None) -> tuple[str, int]:
     while True:
         made = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
         # Another process may take it for one that was left, until it is locked.
-        with suppress(FileNotFoundError):
-            held = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-            with suppress(BlockingIOError):
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.isdir(made):
-                    return made, held
-            os.close(held)
+        with suppress(FileNotFoundError, BlockingIOError):
+            held = hold(made)
+            if os.path.isdir(made):
+                return made, held
+            let_go(held)
 
 
 def _sweep(parent: str, stage: str) -> None:
@@ -80,9 +78,8 @@ def _sweep(parent: str, stage: str) -> None:
         left = [entry.path for entry in entries if entry.name.startswith(_PREFIX)]
     for path in left:
         with suppress(OSError):  # Somebody uses it, or has removed it, or it is another user's.
-            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            held = hold(path)
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
             finally:
-                os.close(held)
+                let_go(held)

@@ -56,7 +56,8 @@ class ForkServer:
                 env={
                     **dict.fromkeys(_THREADS, "1"),
                     **os.environ,
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    # An entry that is empty is the current folder, as in `python -c`.
+                    "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path),
                 },
                 start_new_session=True,
             )
