@@ -67,7 +67,7 @@ setup: $(VENV)/built
 
 # The native core, rebuilt when its sources change.
 $(VENV)/built: $(VENV)/ready $(wildcard rust/src/*.rs rust/src/*/*.rs) rust/Cargo.toml Cargo.toml Cargo.lock
-	$(BIN)/maturin develop --release --quiet
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 $(VENV)/ready: pyproject.toml | check-python check-rust

@@ -64,11 +64,13 @@ def _stage(stage: dict[str, Any]) -> dict[str, Any]:
     seconds = None if began is None or ended is None else ended - began
     # A stage that was skipped read nothing.
     read = stage.get("bytes_done")
+    # What it was resumed with, another run has read.
+    now = (read or 0) - stage.get("bytes_resumed", 0)
     return {
         "phase": stage.get("phase"),
         "seconds": seconds,
         "bytes": read,
-        "bytes_a_second": read / seconds if read and seconds else None,
+        "bytes_a_second": now / seconds if now > 0 and seconds else None,
         "records": stage.get("records"),
         "written": stage.get("written"),
         "tasks": stage.get("tasks"),

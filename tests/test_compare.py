@@ -240,3 +240,8 @@ def test_runs_in_stores_are_read(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["report", "memory://lost"]) == 1
     finally:
         store.rm("/kept", recursive=True)
+
+
+def test_what_another_run_has_read_makes_no_run_faster() -> None:
+    resumed = BEFORE | {"stages": [stage("read", 16.0, bytes_resumed=48 << 20)]}
+    assert summary(resumed)["stages"]["read"]["bytes_a_second"] == 1 << 20
