@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -278,11 +278,7 @@ class _TaskRun:
         if isinstance(source, Archive):
             return self._feed_archive(source, target)
         count = 0
-        for part in source.parts:
-            if self.left == 0:
-                break
-            target.flush()  # What waits is of the file before.
-            self.state.enter(part.path)
+        for part in self._entered(source.parts, target):
             try:
                 count += self._took(self._feed_part(source, part, tp, target))
             except InputError as error:
@@ -301,8 +297,19 @@ class _TaskRun:
                 raise InputError(
                     f"{part.path} is damaged at position {self.state.input_pos}: {error}"
                 ) from None
-            self.before += part.size
         return count
+
+    def _entered(
+        self, parts: Iterable[Part | Rows], target: _core.Context[Any]
+    ) -> Iterator[Part | Rows]:
+        """Goes from part to part, as far as records are wanted."""
+        for part in parts:
+            if self.left == 0:
+                break
+            target.flush()  # What waits is of the file before.
+            self.state.enter(part.path)
+            yield part
+            self.before += part.size
 
     def _feed_part(
         self, source: Lines | Columns, part: Part | Rows, tp: Any, target: _core.Context[Any]
@@ -323,16 +330,12 @@ class _TaskRun:
 
     def _feed_archive(self, source: Archive, target: _core.Context[Any]) -> int:
         count = 0
-        for part in source.parts:
-            if self.left == 0:
-                break
-            target.flush()  # What waits is of the file before.
-            self.state.enter(part.path)
+        for part in self._entered(source.parts, target):
+            assert isinstance(part, Part)
             _core.read_up_to(self.before)
             records = archived(source, part, self.state.count_broken)
             first = itertools.islice(records, self.left)
             count += self._took(_core.feed_positioned(first, target))
-            self.before += part.size
         return count
 
     def _took(self, count: int) -> int:
